@@ -1,1 +1,19 @@
-//! shared
+//! What both services need.
+#![deny(unsafe_code)]
+
+pub mod client;
+pub mod config;
+pub mod event;
+pub mod record;
+pub mod shutdown;
+pub mod telemetry;
+pub mod topic;
+pub mod consumer {
+    //! x
+    /// x
+    #[derive(Debug)]
+    pub enum HandleError {
+        /// x
+        Permanent,
+    }
+}

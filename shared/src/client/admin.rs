@@ -1,0 +1,151 @@
+//! Before the work starts: is a broker there, and are the topics?
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, Producer};
+
+use super::{Connection, Context, MAX_RECORD_BYTES};
+use crate::topic::Topic;
+
+/// How long a broker may take to answer before it counts as absent.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A topic that must be there.
+#[derive(Debug, Clone)]
+pub struct TopicSpec {
+    /// Its name.
+    pub topic: Topic,
+    /// How many partitions it gets if it has to be made.
+    pub partitions: i32,
+}
+
+/// No broker answered, or the one that did refused us.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "no Kafka broker answers at {address} ({reason})\n\
+     Start one with `docker compose up -d --wait`, or without Docker: \
+     `cargo run -p service-b -- --embedded-broker`.\n\
+     If yours is elsewhere: --bootstrap-servers HOST:PORT or KAFKA_BOOTSTRAP_SERVERS."
+)]
+pub struct Unreachable {
+    address: String,
+    reason: String,
+}
+
+/// Asks the broker for its metadata, within five seconds.
+///
+/// # Errors
+/// Nobody answers at that address.
+pub async fn reach(connection: &Connection) -> anyhow::Result<()> {
+    let connection = connection.clone();
+    on_a_thread(move || match asking(&connection)?.fetch_metadata(None, PATIENCE) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Unreachable {
+            address: connection.bootstrap_servers.clone(),
+            reason: error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string()),
+        }
+        .into()),
+    })
+    .await
+}
+
+/// Makes the topics that are missing. One that exists is left as it is.
+///
+/// # Errors
+/// The broker refuses to make one: its answer, and for which topic.
+pub async fn ensure_topics(connection: &Connection, specs: Vec<TopicSpec>) -> anyhow::Result<()> {
+    let known = connection.clone();
+    let missing = on_a_thread(move || {
+        let client = asking(&known)?;
+        let mut missing = Vec::new();
+        for spec in specs {
+            match partitions(&client, &spec.topic)? {
+                None => missing.push(spec),
+                Some(count) if count != spec.partitions => {
+                    tracing::info!("topic {} exists with {count} partitions: left as it is", spec.topic);
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(missing)
+    })
+    .await?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    create(connection, &missing).await
+}
+
+async fn create(connection: &Connection, specs: &[TopicSpec]) -> anyhow::Result<()> {
+    let admin: AdminClient<Context> =
+        AdminClient::from_config_and_context(&connection.asking()?, Context::default())?;
+    let size = MAX_RECORD_BYTES.to_string();
+    let topics: Vec<_> = specs
+        .iter()
+        .map(|spec| {
+            NewTopic::new(spec.topic.as_str(), spec.partitions, TopicReplication::Fixed(-1))
+                .set("max.message.bytes", &size)
+        })
+        .collect();
+    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let results = match admin.create_topics(&topics, &options).await {
+        Ok(results) => results,
+        // The embedded broker has no such request, and makes a topic when a producer asks for it.
+        Err(error) => return create_by_asking(connection, specs, &error).await,
+    };
+    for result in results {
+        match result {
+            Ok(topic) => tracing::info!("created topic {topic}"),
+            // Both services start at once, and either may be first.
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => anyhow::bail!("cannot create topic {topic}: {code}"),
+        }
+    }
+    Ok(())
+}
+
+async fn create_by_asking(
+    connection: &Connection,
+    specs: &[TopicSpec],
+    refusal: &KafkaError,
+) -> anyhow::Result<()> {
+    let (connection, specs, refusal) = (connection.clone(), specs.to_vec(), refusal.to_string());
+    on_a_thread(move || {
+        let producer: BaseProducer = connection.asking()?.create()?;
+        for spec in specs {
+            let metadata = producer.client().fetch_metadata(Some(spec.topic.as_str()), PATIENCE)?;
+            let made = metadata.topics().first().is_some_and(|topic| topic.error().is_none());
+            anyhow::ensure!(made, "cannot create topic {}: {refusal}", spec.topic);
+            tracing::info!("topic {} made by asking for it", spec.topic);
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// A consumer without a group never makes a topic by asking for it.
+fn asking(connection: &Connection) -> anyhow::Result<BaseConsumer<DefaultConsumerContext>> {
+    Ok(connection.asking()?.create()?)
+}
+
+/// How many partitions the topic has; `None` where there is no such topic.
+fn partitions(client: &BaseConsumer, topic: &Topic) -> anyhow::Result<Option<i32>> {
+    let metadata = client.fetch_metadata(Some(topic.as_str()), PATIENCE)?;
+    let Some(found) = metadata.topics().first() else { return Ok(None) };
+    match found.error().map(RDKafkaErrorCode::from) {
+        None => Ok(Some(i32::try_from(found.partitions().len())?)),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
+        Some(code) => anyhow::bail!("topic {topic}: {code}"),
+    }
+}
+
+/// librdkafka's questions block, and so does dropping a client: neither may happen on the runtime's threads.
+async fn on_a_thread<T: Send + 'static>(
+    ask: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(ask).await?
+}

@@ -1,0 +1,84 @@
+//! What librdkafka tells us between the calls: its log lines and its errors.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// Logs what a client reports, without flooding: the same trouble is told again after growing pauses.
+#[derive(Debug, Default)]
+pub struct Context {
+    last: Mutex<Option<Told>>,
+}
+
+#[derive(Debug)]
+struct Told {
+    code: Option<RDKafkaErrorCode>,
+    at: Instant,
+    pause: Duration,
+}
+
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+impl Context {
+    /// Whether this error is worth a line now.
+    fn is_news(&self, code: Option<RDKafkaErrorCode>) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = match &*last {
+            Some(told) if told.code == code && told.at.elapsed() < told.pause => return false,
+            Some(told) if told.code == code && told.at.elapsed() < told.pause * 4 => told.pause * 2,
+            _ => FIRST_PAUSE,
+        };
+        *last = Some(Told { code, at: Instant::now(), pause: pause.min(LONGEST_PAUSE) });
+        true
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // Connection trouble arrives a second time, as an error with a code: see below.
+        let trouble = matches!(facility, "FAIL" | "ERROR" | "FETCHERR");
+        match level {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error
+            | RDKafkaLogLevel::Warning
+                if !trouble =>
+            {
+                tracing::warn!(facility, "librdkafka: {message}");
+            }
+            _ => tracing::debug!(facility, "librdkafka: {message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
+        // A broker that is away shows as several codes in turn; one of them is enough.
+        let same = match code {
+            Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve) => {
+                Some(RDKafkaErrorCode::AllBrokersDown)
+            }
+            other => other,
+        };
+        if self.is_news(same) {
+            tracing::warn!("Kafka: {reason} (librdkafka keeps trying)");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_trouble_is_told_once_a_while() {
+        let context = Context::default();
+        assert!(context.is_news(Some(RDKafkaErrorCode::AllBrokersDown)));
+        assert!(!context.is_news(Some(RDKafkaErrorCode::AllBrokersDown)));
+        assert!(context.is_news(Some(RDKafkaErrorCode::Authentication)));
+    }
+}

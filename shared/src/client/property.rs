@@ -1,0 +1,131 @@
+//! A librdkafka setting that the user passes through.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+/// `key=value`. The value may be a secret, so that nothing here ever prints it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Property {
+    key: String,
+    value: Option<String>,
+}
+
+/// Settings that the services answer for themselves, and where to turn instead.
+const RESERVED: [(&str, &str); 20] = [
+    ("acks", "the producer waits for all replicas"),
+    ("allow.auto.create.topics", "topics are created at start, with --partitions"),
+    ("auto.offset.reset", "say --on-missing-offsets"),
+    ("bootstrap.servers", "say --bootstrap-servers"),
+    ("enable.auto.commit", "offsets are committed once their events are settled"),
+    ("enable.auto.offset.store", "offsets are stored once their events are settled"),
+    ("enable.idempotence", "the producer is idempotent"),
+    ("enable.partition.eof", "the runtime does not use it"),
+    ("group.id", "say --group"),
+    ("group.instance.id", "say --instance-id"),
+    ("group.protocol", "say --group-protocol"),
+    ("group.remote.assignor", "the group's protocol decides"),
+    ("max.in.flight", "the idempotent producer bounds it"),
+    ("max.in.flight.requests.per.connection", "the idempotent producer bounds it"),
+    ("metadata.broker.list", "say --bootstrap-servers"),
+    ("partition.assignment.strategy", "partitions move one by one (cooperative-sticky)"),
+    ("partitioner", "keys go where Java's clients put them"),
+    ("request.required.acks", "the producer waits for all replicas"),
+    ("retries", "the producer tries until delivery.timeout.ms"),
+    ("transactional.id", "Kafka transactions are not used"),
+];
+
+impl Property {
+    /// The setting's name.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The setting's value: give it to librdkafka and to nobody else.
+    pub(super) fn value(&self) -> &str {
+        self.value.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the setting may be passed through. Whether librdkafka knows it shows when a client is made.
+    ///
+    /// # Errors
+    /// No `=`, or a setting that the services answer for themselves.
+    pub fn check(&self) -> Result<(), PropertyError> {
+        if self.value.is_none() || self.key.is_empty() {
+            return Err(PropertyError::NotAPair);
+        }
+        if self.key.starts_with("test.") {
+            return Err(PropertyError::Reserved(self.key.clone(), "it is librdkafka's own test switch"));
+        }
+        match RESERVED.iter().find(|(key, _)| *key == self.key) {
+            Some((_, instead)) => Err(PropertyError::Reserved(self.key.clone(), instead)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Property {
+    type Err = Infallible;
+
+    /// Never fails: a parser's error would quote the text, and the text may hold a secret. See [`Self::check`].
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.split_once('=') {
+            Some((key, value)) => Self { key: key.trim().to_owned(), value: Some(value.to_owned()) },
+            None => Self { key: String::new(), value: None },
+        })
+    }
+}
+
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=…", self.key)
+    }
+}
+
+/// Why a setting cannot be passed through. Names the key, never the value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PropertyError {
+    /// Text without `=`.
+    #[error("--kafka takes KEY=VALUE, for example --kafka socket.keepalive.enable=true")]
+    NotAPair,
+    /// A setting that the services answer for.
+    #[error("--kafka {0}: not yours to set, {1}")]
+    Reserved(String, &'static str),
+    /// librdkafka does not know the setting, or this build lacks what it needs.
+    #[error("--kafka {0}: no such setting in this build of librdkafka (TLS and SASL need the feature `tls`)")]
+    Unknown(String),
+    /// librdkafka refuses the value.
+    #[error("--kafka {0}: the value is not one that librdkafka takes for it")]
+    BadValue(String),
+    /// librdkafka refuses the whole.
+    #[error("librdkafka refuses these settings together: {0}")]
+    Refused(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn property(text: &str) -> Property {
+        match text.parse() {
+            Ok(property) => property,
+            Err(never) => match never {},
+        }
+    }
+
+    #[test]
+    fn reserved_settings_are_refused_with_what_to_do() {
+        let error = property("group.id=x").check().expect_err("reserved");
+        assert!(error.to_string().contains("--group"));
+        assert_eq!(property("linger.ms=5").check(), Ok(()));
+        assert_eq!(property("sasl.password").check(), Err(PropertyError::NotAPair));
+    }
+
+    #[test]
+    fn no_value_is_printed() {
+        let secret = property("sasl.password=canary");
+        assert!(!format!("{secret:?}").contains("canary"));
+        let unpaired = property("canary");
+        assert!(!format!("{unpaired:?}{:?}", unpaired.check()).contains("canary"));
+    }
+}
