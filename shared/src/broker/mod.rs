@@ -33,6 +33,8 @@ mod connection;
 mod error;
 mod forward;
 mod mock;
+#[cfg(test)]
+mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
