@@ -1,6 +1,7 @@
 //! What both services need.
 #![deny(unsafe_code)]
 
+pub mod broker;
 pub mod client;
 pub mod config;
 pub mod event;
