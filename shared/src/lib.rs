@@ -1,6 +1,7 @@
 //! What both services need.
 #![deny(unsafe_code)]
 
+pub mod broker;
 pub mod client;
 pub mod config;
 pub mod event;
@@ -8,12 +9,3 @@ pub mod record;
 pub mod shutdown;
 pub mod telemetry;
 pub mod topic;
-pub mod consumer {
-    //! x
-    /// x
-    #[derive(Debug)]
-    pub enum HandleError {
-        /// x
-        Permanent,
-    }
-}
