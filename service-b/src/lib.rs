@@ -1,1 +1,40 @@
-//! service-b
+//! service-b subscribes to Kafka topics and handles their events.
+//!
+//! # Layout
+//! - `main.rs`: settings, logs, signals, run, the closing line.
+//! - [`config`]: every setting, as `--help` shows it.
+//! - [`handlers`]: what happens to an event. The file to edit first.
+//! - [`start`]: waits for the broker, makes the topics, starts the embedded broker.
+//! - [`report`]: the closing line.
+//! - Everything from the topic to the handler is [`shared::consumer`].
+
+pub mod config;
+pub mod handlers;
+pub mod report;
+pub mod start;
+
+use std::sync::Arc;
+
+use shared::consumer::{self, Counts, Handlers, Summary};
+
+use self::config::Config;
+
+/// Handles events until `shutdown` completes, or with `--until-caught-up` until the backlog is handled.
+///
+/// # Errors
+/// The settings are wrong, the embedded broker cannot start, or Kafka refuses for good.
+pub async fn run(
+    config: Config,
+    handlers: Handlers,
+    counts: Arc<Counts>,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<Summary> {
+    let connection = config.connection();
+    let _embedded = start::embedded(&config)?;
+    tokio::pin!(shutdown);
+    tokio::select! {
+        ready = start::ready(&connection, config.topic_specs()?) => ready?,
+        () = &mut shutdown => return Ok(counts.summary()),
+    }
+    consumer::run(&connection, config.options(), handlers, counts, shutdown).await
+}

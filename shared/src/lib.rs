@@ -4,17 +4,11 @@
 pub mod broker;
 pub mod client;
 pub mod config;
+pub mod consumer;
 pub mod event;
+mod raw;
 pub mod record;
 pub mod shutdown;
 pub mod telemetry;
+pub mod testkit;
 pub mod topic;
-pub mod consumer {
-    //! x
-    /// x
-    #[derive(Debug)]
-    pub enum HandleError {
-        /// x
-        Permanent,
-    }
-}

@@ -39,8 +39,9 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // Connection trouble arrives a second time, as an error with a code: see below.
-        let trouble = matches!(facility, "FAIL" | "ERROR" | "FETCHERR");
+        // Connection trouble arrives a second time, as an error with a code: see below. CONFWARN tells a
+        // producer that a consumer's setting is not for it: one set of properties serves both.
+        let trouble = matches!(facility, "FAIL" | "ERROR" | "FETCHERR" | "CONFWARN");
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 pub use self::decode::{Undecodable, decode};
 pub use self::new::NewEvent;
 pub use self::pattern::{BadPattern, Pattern};
+pub use self::structured::is_json;
 
 use self::decode::Attributes;
 use crate::record::Record;

@@ -65,7 +65,7 @@ fn data(
 }
 
 /// `application/json`, `text/json` and every `…+json`, whatever parameters follow.
-pub(crate) fn is_json(content_type: &str) -> bool {
+pub fn is_json(content_type: &str) -> bool {
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     media_type.ends_with("/json") || media_type.ends_with("+json")
 }

@@ -1,0 +1,228 @@
+//! Settings of service-b: one struct, documented for `--help`, checked before anything starts.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use shared::client::{Connection, Group, GroupProtocol, Property, TopicSpec};
+use shared::config::{CommonArgs, duration};
+use shared::consumer::{Options, RetryPolicy, Unhandled};
+use shared::topic::Topic;
+
+/// Subscribes to Kafka topics and handles their events
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do; `run` if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The settings of `run`.
+    #[command(flatten)]
+    pub run: Config,
+}
+
+/// What service-b can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Subscribe, and handle events until told to stop
+    #[command(after_help = EXAMPLES)]
+    Run(Box<Config>),
+}
+
+const EXAMPLES: &str = "Examples:
+  service-b                                              log the events of topic1
+  service-b --embedded-broker                            the same, without any Kafka
+  service-b --topic orders --handle 'com.example.*=log'  one topic, one handler
+  service-b --handle '*=discard' --until-caught-up       drain what is there, and say how fast
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+
+impl Cli {
+    /// The settings, whichever way they were given.
+    pub fn config(self) -> Config {
+        match self.command {
+            Some(Command::Run(config)) => *config,
+            None => self.run,
+        }
+    }
+}
+
+/// The settings of `run`.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// Kafka and logs.
+    #[command(flatten)]
+    pub common: CommonArgs,
+
+    /// A topic to subscribe to; repeatable, in the variable separated by commas
+    #[arg(long = "topic", env = "KAFKA_TOPIC", value_delimiter = ',', default_value = "topic1")]
+    pub topics: Vec<Topic>,
+
+    /// The consumer group: members of one group share the partitions
+    #[arg(long, env = "SERVICE_B_GROUP", default_value = "service-b")]
+    pub group: String,
+
+    /// Which handler is for which event types: `*`, `com.example.*`, or one type; repeatable
+    #[arg(
+        long = "handle",
+        env = "SERVICE_B_HANDLE",
+        value_delimiter = ',',
+        default_value = "*=log",
+        value_name = "PATTERN=NAME"
+    )]
+    pub handle: Vec<String>,
+
+    /// What happens to events that no handler is for
+    #[arg(long, env = "SERVICE_B_UNHANDLED", value_enum, default_value_t = Unhandled::DeadLetter)]
+    pub unhandled: Unhandled,
+
+    /// Handle what is there at the start, then end: the mode of a batch job
+    #[arg(long, env = "SERVICE_B_UNTIL_CAUGHT_UP")]
+    pub until_caught_up: bool,
+
+    /// Run Kafka inside this process, in memory, at the first of the bootstrap servers: for trying things out
+    #[arg(long)]
+    pub embedded_broker: bool,
+
+    /// How many workers [default: the number of cores]
+    #[arg(long, env = "SERVICE_B_LANES", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub lanes: Option<u16>,
+
+    /// How many handlers may be under way at once; of one key always one
+    #[arg(long, env = "SERVICE_B_CONCURRENCY", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub concurrency: u32,
+
+    /// How many events may be under way before intake pauses
+    #[arg(long, env = "SERVICE_B_WINDOW", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    pub window: u32,
+
+    /// How many MiB of them
+    #[arg(long, env = "SERVICE_B_WINDOW_MIB", default_value_t = 16, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub window_mib: u32,
+
+    /// How long a handler may take before the attempt counts as failed
+    #[arg(long, env = "SERVICE_B_HANDLER_TIMEOUT", default_value = "30s", value_parser = duration)]
+    pub handler_timeout: Duration,
+
+    /// The longest first pause before a transient failure is tried again
+    #[arg(long, env = "SERVICE_B_RETRY_FIRST", default_value = "200ms", value_parser = duration)]
+    pub retry_first: Duration,
+
+    /// The longest pause
+    #[arg(long, env = "SERVICE_B_RETRY_MAX", default_value = "30s", value_parser = duration)]
+    pub retry_max: Duration,
+
+    /// How long an event may go on failing before it becomes a dead letter
+    #[arg(long, env = "SERVICE_B_RETRY_FOR", default_value = "24h", value_parser = duration)]
+    pub retry_for: Duration,
+
+    /// How partitions are handed out
+    #[arg(long, env = "SERVICE_B_GROUP_PROTOCOL", value_enum, default_value_t = GroupProtocol::Classic)]
+    pub group_protocol: GroupProtocol,
+
+    /// A name that outlives the process: a restart within the session timeout moves no partition
+    #[arg(long, env = "SERVICE_B_INSTANCE_ID", value_name = "ID")]
+    pub instance_id: Option<String>,
+
+    /// What to do where a committed offset is gone from its partition
+    #[arg(long, env = "SERVICE_B_ON_MISSING_OFFSETS", value_enum, default_value_t = OnMissingOffsets::Fail)]
+    pub on_missing_offsets: OnMissingOffsets,
+
+    /// How long a stop or a rebalance waits for what is under way
+    #[arg(long, env = "SERVICE_B_SHUTDOWN_DEADLINE", default_value = "30s", value_parser = duration)]
+    pub shutdown_deadline: Duration,
+
+    /// How the closing line looks
+    #[arg(long, env = "SERVICE_B_OUTPUT", value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A sentence.
+    Text,
+    /// A JSON object.
+    Json,
+}
+
+/// What to do where the records between the committed offset and the partition's beginning were deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnMissingOffsets {
+    /// End with an error: somebody should know that events are lost.
+    Fail,
+    /// Go on with the oldest record there is.
+    Earliest,
+    /// Go on with the next one to come.
+    Latest,
+}
+
+impl Config {
+    /// How to reach Kafka. The embedded broker lets a member join or leave only after a session timeout, so
+    /// that with it the timeout is short.
+    pub fn connection(&self) -> Connection {
+        let mut connection = self.common.connection();
+        if self.embedded_broker && self.group_protocol == GroupProtocol::Classic {
+            let quick = ["session.timeout.ms=2000", "heartbeat.interval.ms=500"];
+            let quick = quick.iter().filter_map(|text| text.parse::<Property>().ok());
+            connection.properties = quick.chain(connection.properties).collect();
+        }
+        connection
+    }
+
+    /// The topics that must be there: those subscribed to, and their dead letters'.
+    ///
+    /// # Errors
+    /// The group's name cannot be part of a topic's name.
+    pub fn topic_specs(&self) -> anyhow::Result<Vec<TopicSpec>> {
+        let partitions = self.common.partitions;
+        let mut specs = Vec::new();
+        for topic in &self.topics {
+            let dead_letters = topic
+                .dead_letters(&self.group)
+                .with_context(|| format!("--group {:?} has to be part of a topic's name", self.group))?;
+            specs.push(TopicSpec { topic: topic.clone(), partitions });
+            specs.push(TopicSpec { topic: dead_letters, partitions });
+        }
+        Ok(specs)
+    }
+
+    /// What the runtime needs to know.
+    pub fn options(&self) -> Options {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Options {
+            topics: self.topics.clone(),
+            group: Group {
+                id: self.group.clone(),
+                instance_id: self.instance_id.clone(),
+                protocol: self.group_protocol,
+                on_missing_offsets: match self.on_missing_offsets {
+                    OnMissingOffsets::Fail => "error",
+                    OnMissingOffsets::Earliest => "earliest",
+                    OnMissingOffsets::Latest => "latest",
+                },
+            },
+            lanes: self.lanes.map_or(cores, usize::from),
+            concurrency: self.concurrency as usize,
+            window: self.window as usize,
+            window_bytes: self.window_mib as usize * 1024 * 1024,
+            handler_timeout: self.handler_timeout,
+            retry: RetryPolicy { first: self.retry_first, max: self.retry_max, total: self.retry_for },
+            unhandled: self.unhandled,
+            until_caught_up: self.until_caught_up,
+            shutdown_deadline: self.shutdown_deadline,
+        }
+    }
+
+    /// Checks what clap cannot: what is wrong shows before anything starts.
+    ///
+    /// # Errors
+    /// Which setting, and what to write.
+    pub fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.group.is_empty(), "--group: a group needs a name");
+        self.topic_specs()?;
+        self.connection().consumer(&self.options().group)?;
+        self.connection().producer()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! The handlers that service-b brings along. To add one: write it beside these, and name it in `named`.
+
+use std::borrow::Cow;
+
+use anyhow::Context as _;
+use shared::consumer::{Effects, HandleError, Handler, Handlers};
+use shared::event::Event;
+
+/// What `--handle PATTERN=NAME` may name.
+pub const NAMES: [&str; 2] = ["log", "discard"];
+
+/// Registers what the settings ask for, each as `PATTERN=NAME`.
+///
+/// # Errors
+/// Not `PATTERN=NAME`, an unknown name (the known ones are listed), or two handlers for one pattern.
+pub fn from_settings(settings: &[String]) -> anyhow::Result<Handlers> {
+    settings.iter().try_fold(Handlers::new(), |handlers, setting| {
+        let (pattern, name) = setting
+            .rsplit_once('=')
+            .with_context(|| format!("--handle {setting}: write PATTERN=NAME, for example '*=log'"))?;
+        named(handlers, pattern, name).with_context(|| format!("--handle {setting}"))
+    })
+}
+
+fn named(handlers: Handlers, pattern: &str, name: &str) -> anyhow::Result<Handlers> {
+    Ok(match name {
+        "log" => handlers.on(pattern, Log)?,
+        "discard" => handlers.on(pattern, Discard)?,
+        _ => anyhow::bail!("there is no handler {name:?}; there are: {}", NAMES.join(", ")),
+    })
+}
+
+/// Logs each event: `Received message: event_0`.
+#[derive(Debug)]
+pub struct Log;
+
+impl Handler for Log {
+    type Data = ();
+
+    async fn handle(&self, event: &Event, (): ()) -> Result<Effects, HandleError> {
+        let text = readable(event)?;
+        tracing::info!(id = %Printable(&event.id()), "Received message: {text}");
+        Ok(Effects::none())
+    }
+}
+
+/// Does nothing: for draining a backlog, and for measuring what the rest costs.
+#[derive(Debug)]
+pub struct Discard;
+
+impl Handler for Discard {
+    type Data = ();
+
+    async fn handle(&self, _: &Event, (): ()) -> Result<Effects, HandleError> {
+        Ok(Effects::none())
+    }
+}
+
+/// How much of an event's data is shown.
+const SHOWN_CHARACTERS: usize = 200;
+const SHOWN_BYTES: usize = 16;
+
+/// The data as one line: text as it is, bytes by their length and the first of them. Data that says it is
+/// text or JSON has to be.
+fn readable(event: &Event) -> Result<String, HandleError> {
+    let Some(data) = event.data() else { return Ok("(no data)".to_owned()) };
+    let content_type = event.content_type();
+    if shared::event::is_json(content_type) {
+        // Decoded in full, with a limit on nesting, and thrown away.
+        event.json::<serde_json::Value>().map(drop)?;
+    } else if content_type.starts_with("text/") {
+        event.text_data()?;
+    }
+    match std::str::from_utf8(data) {
+        Ok(text) if !text.contains('\0') => Ok(shortened(text).into_owned()),
+        _ => {
+            let first: Vec<String> =
+                data.iter().take(SHOWN_BYTES).map(|byte| format!("{byte:02x}")).collect();
+            let rest = if data.len() > SHOWN_BYTES { " …" } else { "" };
+            Ok(format!("{} bytes: {}{rest}", data.len(), first.join(" ")))
+        }
+    }
+}
+
+fn shortened(text: &str) -> Cow<'_, str> {
+    let clean = !text.contains(char::is_control);
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        None if clean => Cow::Borrowed(text),
+        None => Cow::Owned(Printable(text).to_string()),
+        Some((end, _)) => Cow::Owned(format!("{}… ({} bytes)", Printable(&text[..end]), text.len())),
+    }
+}
+
+/// Text in which control characters are escaped: what comes from outside must not write its own log lines.
+struct Printable<'a>(&'a str);
+
+impl std::fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use std::fmt::Write;
+        self.0.chars().try_for_each(|character| match character.is_control() {
+            true => write!(f, "{}", character.escape_default()),
+            false => f.write_char(character),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::event::NewEvent;
+    use shared::testkit;
+
+    fn shown(content_type: &str, data: &[u8]) -> Result<String, HandleError> {
+        readable(&NewEvent::new("/test", "t").data(content_type, data).arrived().expect("an event"))
+    }
+
+    #[test]
+    fn text_is_shown_as_it_is_and_control_characters_are_not() {
+        assert_eq!(shown("text/plain", b"event_0").expect("text"), "event_0");
+        assert_eq!(shown("text/plain", b"a\nINFO fake\x1b[2J").expect("text"), "a\\nINFO fake\\u{1b}[2J");
+        assert!(shown("text/plain", "x".repeat(1000).as_bytes()).expect("text").ends_with("… (1000 bytes)"));
+    }
+
+    #[test]
+    fn bytes_are_shown_by_their_length_and_the_first_of_them() {
+        let bytes: Vec<u8> = (0..100).map(|i| 255 - i).collect();
+        let text = shown("application/octet-stream", &bytes).expect("bytes");
+        assert_eq!(text, "100 bytes: ff fe fd fc fb fa f9 f8 f7 f6 f5 f4 f3 f2 f1 f0 …");
+    }
+
+    #[test]
+    fn data_that_is_not_what_it_says_is_a_permanent_failure() {
+        let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+        let cases = [
+            ("text/plain", b"\xff".as_slice()),
+            ("application/json", b"{\"a\":"),
+            ("a/b+json", deep.as_bytes()),
+        ];
+        for (content_type, data) in cases {
+            let event = NewEvent::new("/test", "t").data(content_type, data);
+            assert!(matches!(testkit::handle(Log, event), Err(HandleError::Permanent(_))), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let error = from_settings(&["*=lgo".to_owned()]).expect_err("unknown");
+        assert!(format!("{error:#}").contains("log, discard"), "{error:#}");
+        assert!(from_settings(&["*=log".to_owned(), "*=discard".to_owned()]).is_err());
+        assert!(from_settings(&["log".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,71 @@
+//! The closing line on standard output, and the exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::json;
+use shared::consumer::Summary;
+
+use crate::config::Output;
+
+/// Prints what the run came to. `took` is given where the run had an end of its own, and so a rate.
+pub fn done(summary: &Summary, took: Option<Duration>, output: Output) -> ExitCode {
+    let line = match output {
+        Output::Text => text(summary, took),
+        Output::Json => json(summary, took),
+    };
+    // Nobody may be reading any more; that is no failure of the run.
+    let _ = writeln!(std::io::stdout(), "{line}");
+    ExitCode::SUCCESS
+}
+
+/// Says why the run failed, on standard error.
+pub fn failed(program: &str, code: u8, error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{program}: {error:#}");
+    ExitCode::from(code)
+}
+
+fn text(summary: &Summary, took: Option<Duration>) -> String {
+    let mut line = format!("handled {}, dead letters {}", summary.handled, summary.dead_letters);
+    if summary.retries > 0 {
+        line += &format!(", retries {}", summary.retries);
+    }
+    if summary.duplicates_possible > 0 {
+        line += &format!(", {} may be handled again", summary.duplicates_possible);
+    }
+    if let Some(took) = took {
+        line += &format!(" in {:.1} s ({:.0} events/s)", took.as_secs_f64(), rate(summary, took));
+    }
+    line
+}
+
+fn json(summary: &Summary, took: Option<Duration>) -> String {
+    let mut object = json!(summary);
+    if let Some(took) = took {
+        object["seconds"] = json!(took.as_secs_f64());
+        object["events_per_second"] = json!(rate(summary, took));
+    }
+    object.to_string()
+}
+
+fn rate(summary: &Summary, took: Duration) -> f64 {
+    (summary.handled + summary.dead_letters) as f64 / took.as_secs_f64().max(f64::EPSILON)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_there_is_to_say() {
+        let mut summary = Summary { handled: 10, ..Summary::default() };
+        assert_eq!(text(&summary, None), "handled 10, dead letters 0");
+        summary.retries = 2;
+        assert_eq!(
+            text(&summary, Some(Duration::from_secs(2))),
+            "handled 10, dead letters 0, retries 2 in 2.0 s (5 events/s)"
+        );
+        assert!(json(&summary, Some(Duration::from_secs(2))).contains(r#""events_per_second":5.0"#));
+    }
+}

@@ -1,0 +1,66 @@
+//! Before the first event: a broker that answers, and the topics.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use shared::broker::{EmbeddedBroker, Options};
+use shared::client::{self, Connection, TopicSpec, Unreachable};
+
+use crate::config::Config;
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Starts the embedded broker, where it is asked for, at the port that the settings name.
+///
+/// # Errors
+/// The port is taken, or the address is not one of this machine.
+pub fn embedded(config: &Config) -> anyhow::Result<Option<EmbeddedBroker>> {
+    if !config.embedded_broker {
+        return Ok(None);
+    }
+    let servers = &config.common.bootstrap_servers;
+    let port = local_port(servers).with_context(|| {
+        format!("--embedded-broker listens on this machine only: write --bootstrap-servers localhost:9092, not {servers}")
+    })?;
+    let topics =
+        config.topic_specs()?.into_iter().map(|spec| (spec.topic.to_string(), spec.partitions)).collect();
+    let broker = EmbeddedBroker::start(Options { port, topics })?;
+    tracing::warn!("embedded broker at {}: in memory, for trying things out only", broker.address());
+    Ok(Some(broker))
+}
+
+fn local_port(servers: &str) -> Option<u16> {
+    let (host, port) = servers.split(',').next()?.rsplit_once(':')?;
+    matches!(host, "localhost" | "127.0.0.1").then(|| port.parse().ok())?
+}
+
+/// Waits until a broker answers, saying so with growing pauses, and makes the topics that are missing.
+///
+/// # Errors
+/// The settings are refused, or a topic cannot be made.
+pub async fn ready(connection: &Connection, topics: Vec<TopicSpec>) -> anyhow::Result<()> {
+    let mut pause = FIRST_PAUSE;
+    while let Err(error) = client::reach(connection).await {
+        if error.downcast_ref::<Unreachable>().is_none() {
+            return Err(error);
+        }
+        tracing::warn!("{error}\nTrying again in {pause:?}.");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    client::ensure_topics(connection, topics).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_broker_is_of_this_machine() {
+        assert_eq!(local_port("localhost:9092"), Some(9092));
+        assert_eq!(local_port("127.0.0.1:1,other:2"), Some(1));
+        assert_eq!(local_port("kafka.example.com:9092"), None);
+        assert_eq!(local_port("localhost"), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! The partitions that this member has, and what is under way of each.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::SlotId;
+use super::tracker::{Freed, Tracker};
+use super::window::Window;
+
+/// A partition that is assigned.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) topic: &'static str,
+    pub(super) partition: i32,
+    tracker: Tracker,
+    /// What was last given to librdkafka to commit; never goes back.
+    stored: Option<i64>,
+    /// How many of its keys have as many events waiting as a key may have.
+    full_keys: usize,
+    pub(super) paused: bool,
+    /// Where the partition ended when it was assigned, for who stops there.
+    pub(super) target: Option<i64>,
+}
+
+/// How far settled records may run ahead of one that is not, in windows: bounds memory, and repeats after a crash.
+const SPAN_IN_WINDOWS: usize = 10;
+
+/// All slots, and the window that they share.
+#[derive(Debug)]
+pub(super) struct Assignment {
+    slots: BTreeMap<SlotId, Slot>,
+    places: HashMap<(&'static str, i32), SlotId>,
+    /// Topic names live as long as the process: there are as many as were subscribed to.
+    topics: Vec<&'static str>,
+    last: Option<(&'static str, i32, SlotId)>,
+    next: u32,
+    window: Window,
+    longest_span: usize,
+}
+
+impl Assignment {
+    pub(super) fn new(events: usize, bytes: usize) -> Self {
+        Self {
+            slots: BTreeMap::new(),
+            places: HashMap::new(),
+            topics: Vec::new(),
+            last: None,
+            next: 0,
+            window: Window::new(events, bytes),
+            longest_span: events.saturating_mul(SPAN_IN_WINDOWS),
+        }
+    }
+
+    pub(super) fn assign(&mut self, topic: &str, partition: i32, target: Option<i64>) {
+        let topic = self.intern(topic);
+        let id = SlotId(self.next);
+        self.next += 1;
+        let tracker = Tracker::default();
+        let slot = Slot { topic, partition, tracker, stored: None, full_keys: 0, paused: false, target };
+        self.slots.insert(id, slot);
+        self.places.insert((topic, partition), id);
+    }
+
+    pub(super) fn remove(&mut self, id: SlotId) -> Option<Slot> {
+        let mut slot = self.slots.remove(&id)?;
+        self.window.free(slot.tracker.truncate(-1));
+        self.places.remove(&(slot.topic, slot.partition));
+        self.last = None;
+        Some(slot)
+    }
+
+    /// The slot of a record's place. Records come in runs of one partition.
+    pub(super) fn slot_of(&mut self, topic: &str, partition: i32) -> Option<(&'static str, SlotId)> {
+        if let Some((last_topic, last_partition, id)) = self.last
+            && last_partition == partition
+            && last_topic == topic
+        {
+            return Some((last_topic, id));
+        }
+        let topic = self.intern(topic);
+        let id = *self.places.get(&(topic, partition))?;
+        self.last = Some((topic, partition, id));
+        Some((topic, id))
+    }
+
+    /// Takes a record into the window; `false` where it is none of ours, or was here already.
+    pub(super) fn received(&mut self, id: SlotId, offset: i64, size: usize) -> bool {
+        let Some(slot) = self.slots.get_mut(&id) else { return false };
+        let tracked = slot.tracker.received(offset, u32::try_from(size).unwrap_or(u32::MAX));
+        if tracked {
+            self.window.take(size);
+        }
+        tracked
+    }
+
+    /// A record is settled. Late results of a slot that was let go match nothing.
+    pub(super) fn settled(&mut self, id: SlotId, offset: i64) {
+        if let Some(freed) = self.slots.get_mut(&id).and_then(|slot| slot.tracker.settled(offset)) {
+            self.window.free(freed);
+        }
+    }
+
+    pub(super) fn key_full(&mut self, id: SlotId) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.full_keys += 1;
+        }
+    }
+
+    pub(super) fn key_open(&mut self, id: SlotId) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.full_keys = slot.full_keys.saturating_sub(1);
+        }
+    }
+
+    /// Forgets what of the slot was not started; see [`Tracker::truncate`].
+    pub(super) fn truncate(&mut self, id: SlotId, limit: i64) {
+        let freed = self.slots.get_mut(&id).map_or(Freed::default(), |slot| slot.tracker.truncate(limit));
+        self.window.free(freed);
+    }
+
+    pub(super) fn get(&self, id: SlotId) -> Option<&Slot> {
+        self.slots.get(&id)
+    }
+
+    pub(super) fn ids(&self) -> Vec<SlotId> {
+        self.slots.keys().copied().collect()
+    }
+
+    pub(super) fn ids_of(&self, partitions: &TopicPartitionList) -> Vec<SlotId> {
+        let id = |topic: &str, partition| {
+            self.slots.iter().find(|(_, slot)| slot.topic == topic && slot.partition == partition)
+        };
+        let elements = partitions.elements();
+        elements.iter().filter_map(|element| Some(*id(element.topic(), element.partition())?.0)).collect()
+    }
+
+    pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.values()
+    }
+
+    pub(super) fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// The positions that moved since the last time.
+    pub(super) fn take_moved(&mut self) -> TopicPartitionList {
+        let mut moved = TopicPartitionList::new();
+        for slot in self.slots.values_mut().filter(|slot| slot.tracker.position() > slot.stored) {
+            slot.add_position(&mut moved);
+            slot.stored = slot.tracker.position();
+        }
+        moved
+    }
+
+    /// Where these slots stand; those of which nothing is settled yet are left out.
+    pub(super) fn positions(&self, slots: &[SlotId]) -> TopicPartitionList {
+        let mut positions = TopicPartitionList::new();
+        slots.iter().filter_map(|id| self.slots.get(id)).for_each(|slot| slot.add_position(&mut positions));
+        positions
+    }
+
+    /// Which partitions have to be paused now, and which resumed.
+    pub(super) fn take_pauses(&mut self, window_full: bool) -> (TopicPartitionList, TopicPartitionList) {
+        let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
+        for slot in self.slots.values_mut() {
+            let longest = if slot.paused { self.longest_span / 2 } else { self.longest_span };
+            let wanted = window_full || slot.full_keys > 0 || slot.tracker.span() > longest;
+            if wanted != slot.paused {
+                slot.paused = wanted;
+                let list = if wanted { &mut pause } else { &mut resume };
+                list.add_partition(slot.topic, slot.partition);
+            }
+        }
+        (pause, resume)
+    }
+
+    fn intern(&mut self, topic: &str) -> &'static str {
+        if let Some(known) = self.topics.iter().find(|known| **known == topic) {
+            return known;
+        }
+        let leaked: &'static str = Box::leak(topic.to_owned().into_boxed_str());
+        self.topics.push(leaked);
+        leaked
+    }
+}
+
+impl Slot {
+    fn add_position(&self, list: &mut TopicPartitionList) {
+        if let Some(position) = self.tracker.position()
+            && let Err(error) =
+                list.add_partition_offset(self.topic, self.partition, Offset::Offset(position))
+        {
+            tracing::error!("{}/{} cannot be committed at {position}: {error}", self.topic, self.partition);
+        }
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.tracker.span() == 0
+    }
+
+    /// Settled behind something that is not: handled again by the next owner.
+    pub(super) fn ahead(&self) -> usize {
+        self.tracker.ahead()
+    }
+
+    /// Whether everything that was there when it was assigned is settled.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.target.is_none_or(|target| self.tracker.position() >= Some(target))
+    }
+}

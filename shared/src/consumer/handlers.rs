@@ -1,0 +1,104 @@
+//! Which handler is for which event type.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::handler::{AnyHandler, Handler};
+use crate::event::{BadPattern, Pattern};
+
+/// The handlers of a service, each for a pattern of event types. The most specific pattern wins.
+#[derive(Clone, Default)]
+pub struct Handlers {
+    /// Most specific first.
+    registered: Vec<(Pattern, Arc<dyn AnyHandler>)>,
+}
+
+impl Handlers {
+    /// No handlers yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers a handler for `*`, a prefix such as `com.example.*`, or one type in full.
+    ///
+    /// # Errors
+    /// Not a pattern, or one that already has its handler: two handlers for the same events are two groups.
+    pub fn on<H: Handler>(mut self, pattern: &str, handler: H) -> Result<Self, HandlersError> {
+        let parsed: Pattern = pattern
+            .parse()
+            .map_err(|reason| HandlersError::BadPattern { pattern: pattern.to_owned(), reason })?;
+        if self.registered.iter().any(|(other, _)| *other == parsed) {
+            return Err(HandlersError::Tie(pattern.to_owned()));
+        }
+        let at = self.registered.partition_point(|(other, _)| other.specificity(&parsed).is_gt());
+        self.registered.insert(at, (parsed, Arc::new(handler)));
+        Ok(self)
+    }
+
+    /// The patterns, the most specific first.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.registered.iter().map(|(pattern, _)| pattern)
+    }
+
+    pub(super) fn find(&self, ty: &str) -> Option<&Arc<dyn AnyHandler>> {
+        self.registered.iter().find(|(pattern, _)| pattern.matches(ty)).map(|(_, handler)| handler)
+    }
+}
+
+impl fmt::Debug for Handlers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.patterns().map(ToString::to_string)).finish()
+    }
+}
+
+/// Why handlers cannot be registered as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HandlersError {
+    /// Not a pattern.
+    #[error("{pattern:?} is not a pattern of event types: {reason}")]
+    BadPattern {
+        /// What was given.
+        pattern: String,
+        /// What to write.
+        reason: BadPattern,
+    },
+    /// Two handlers for the same events.
+    #[error("two handlers for {0:?}: keep one, or run the other in a group of its own")]
+    Tie(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::{Effects, HandleError};
+    use crate::event::{Event, NewEvent};
+
+    struct Named(&'static str);
+
+    impl Handler for Named {
+        type Data = ();
+
+        async fn handle(&self, _: &Event, (): ()) -> Result<Effects, HandleError> {
+            Err(HandleError::permanent(self.0))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_most_specific_pattern_wins() {
+        let handlers = ["a.*", "*", "a.b.*", "a.b.c"]
+            .into_iter()
+            .try_fold(Handlers::new(), |handlers, pattern| handlers.on(pattern, Named(pattern)))
+            .expect("no tie");
+        for (ty, wins) in [("a.b.c", "a.b.c"), ("a.b.d", "a.b.*"), ("a.c", "a.*"), ("b", "*")] {
+            let event = Arc::new(NewEvent::new("/test", ty).arrived().expect("an event"));
+            let handler = Arc::clone(handlers.find(ty).expect("a handler"));
+            assert_eq!(handler.run(event).await.expect_err("its name").to_string(), wins);
+        }
+    }
+
+    #[test]
+    fn a_tie_does_not_start() {
+        let handlers = Handlers::new().on("a.*", Named("1")).expect("the first");
+        assert_eq!(handlers.on("a.*", Named("2")).expect_err("a tie"), HandlersError::Tie("a.*".to_owned()));
+    }
+}

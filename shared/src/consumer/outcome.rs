@@ -1,0 +1,38 @@
+//! How the handling of an event ended. Pure.
+
+use std::time::Duration;
+
+use super::handler::{Effects, HandleError};
+use super::retry::RetryPolicy;
+
+/// Closed on purpose: whoever matches on it sees every way an event can go (KIP-932's accept, release, reject).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Handled; its effects are to be applied.
+    Done(Effects),
+    /// Tried again after the pause, for the reason.
+    Retry(Duration, String),
+    /// Not tried again by itself, for the reason.
+    DeadLetter(String),
+}
+
+impl Outcome {
+    /// The outcome of attempt number `attempts`, where the first failure was `failing_for` ago.
+    pub(super) fn of(
+        result: Result<Effects, HandleError>,
+        policy: &RetryPolicy,
+        attempts: u32,
+        failing_for: Duration,
+    ) -> Self {
+        match result {
+            Ok(effects) => Self::Done(effects),
+            Err(error @ HandleError::Permanent(_)) => Self::DeadLetter(error.to_string()),
+            Err(error @ HandleError::Transient(_)) => {
+                match policy.pause(attempts, failing_for, fastrand::f64()) {
+                    Some(pause) => Self::Retry(pause, error.to_string()),
+                    None => Self::DeadLetter(format!("failing for {failing_for:.0?}, at last: {error}")),
+                }
+            }
+        }
+    }
+}

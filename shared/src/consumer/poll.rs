@@ -1,0 +1,439 @@
+//! The poll thread: owns the Kafka consumer, never runs a handler, and is the one place that stores offsets.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rdkafka::ClientContext;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::assignment::{Assignment, Slot};
+use super::lane::{FromLane, Incoming, ToLane};
+use super::rebalance::{Change, Changes};
+use super::{Counts, Key, Options, SlotId};
+use crate::client::Connection;
+use crate::raw;
+use crate::record::RecordBuilder;
+
+/// Records are handed to the lanes at the latest when there are so many.
+const BATCH: usize = 512;
+/// How long `poll` may wait while nothing is under way: what a stop waits for at most.
+const IDLE: Duration = Duration::from_millis(100);
+/// How long it may wait while lanes have something to report.
+const BUSY: Duration = Duration::from_millis(10);
+/// How long a full window is waited out before partitions are paused, which costs their prefetched records.
+const BEFORE_PAUSE: Duration = Duration::from_millis(100);
+/// How often offsets go to librdkafka, which commits them every second.
+const STORE_EVERY: Duration = Duration::from_millis(50);
+/// How long the broker may take for a question asked between two polls.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long nothing may arrive before the end of a backlog counts as reached: behind its last record there may
+/// be offsets that hold none (transaction markers, compaction).
+const QUIET: Duration = Duration::from_secs(5);
+
+pub(super) struct PollThread {
+    consumer: BaseConsumer<Changes>,
+    options: Options,
+    assignment: Assignment,
+    lanes: Vec<UnboundedSender<ToLane>>,
+    batches: Vec<Vec<Incoming>>,
+    reports: Receiver<FromLane>,
+    counts: Arc<Counts>,
+    stop: Arc<AtomicBool>,
+    builder: RecordBuilder,
+    hasher: foldhash::fast::RandomState,
+    stored_at: Instant,
+    /// When a record came last.
+    heard_at: Instant,
+    /// Whether the group has answered at all, be it with no partition.
+    assigned: bool,
+}
+
+impl PollThread {
+    pub(super) fn new(
+        connection: &Connection,
+        options: Options,
+        lanes: Vec<UnboundedSender<ToLane>>,
+        reports: Receiver<FromLane>,
+        counts: Arc<Counts>,
+        stop: Arc<AtomicBool>,
+    ) -> anyhow::Result<Self> {
+        let config = connection.consumer(&options.group)?;
+        let consumer = BaseConsumer::from_config_and_context(&config, Changes::default())?;
+        let now = Instant::now();
+        Ok(Self {
+            consumer,
+            assignment: Assignment::new(options.window, options.window_bytes),
+            options,
+            batches: lanes.iter().map(|_| Vec::new()).collect(),
+            lanes,
+            reports,
+            counts,
+            stop,
+            builder: RecordBuilder::default(),
+            hasher: foldhash::fast::RandomState::default(),
+            stored_at: now,
+            heard_at: now,
+            assigned: false,
+        })
+    }
+
+    /// Polls until told to stop or caught up; then drains, commits and leaves the group.
+    pub(super) fn run(mut self) -> anyhow::Result<()> {
+        let topics: Vec<&str> = self.options.topics.iter().map(|topic| topic.as_str()).collect();
+        self.consumer.subscribe(&topics).context("cannot subscribe")?;
+        let mut result = Ok(());
+        while result.is_ok() && !self.is_over() {
+            result = self.turn();
+        }
+        self.let_go(&self.assignment.ids(), true);
+        self.consumer.context().close();
+        // Leaves the group. `self.consumer` goes on this thread, never on one of the runtime's.
+        drop(self);
+        result
+    }
+
+    fn turn(&mut self) -> anyhow::Result<()> {
+        self.take_reports();
+        self.store();
+        self.hold_back();
+        let wait = if self.assignment.window().events() > 0 { BUSY } else { IDLE };
+        self.poll(wait)?;
+        while let Some(change) = self.consumer.context().next() {
+            self.rebalance(change)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what has arrived, up to a batch, and hands it to the lanes.
+    fn poll(&mut self, mut wait: Duration) -> anyhow::Result<()> {
+        let mut error = None;
+        for _ in 0..BATCH {
+            match self.consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    let incoming = incoming(&mut self.assignment, &mut self.builder, &self.hasher, &message);
+                    if let Some(incoming) = incoming {
+                        let lane = (incoming.key.0 >> 32) as usize % self.lanes.len();
+                        self.batches[lane].push(incoming);
+                    }
+                }
+                Some(Err(reason)) => {
+                    error = Some(reason);
+                    break;
+                }
+                None => break,
+            }
+            wait = Duration::ZERO;
+            if self.assignment.window().is_full() {
+                break;
+            }
+        }
+        if self.dispatch() {
+            self.heard_at = Instant::now();
+        }
+        error.map_or(Ok(()), |error| self.failed(&error))
+    }
+
+    /// Hands over what was collected; `false` where that was nothing.
+    fn dispatch(&mut self) -> bool {
+        let mut any = false;
+        for (lane, batch) in self.lanes.iter().zip(&mut self.batches) {
+            if !batch.is_empty() {
+                any = true;
+                let _ = lane.send(ToLane::Batch(std::mem::take(batch)));
+            }
+        }
+        any
+    }
+
+    /// Which errors end the run, and in which words.
+    fn failed(&mut self, error: &KafkaError) -> anyhow::Result<()> {
+        use RDKafkaErrorCode as Code;
+        if let KafkaError::MessageConsumptionFatal(code) = error {
+            anyhow::bail!(
+                "Kafka has shut this member out: {code}. Another instance with the same --instance-id?"
+            );
+        }
+        match error.rdkafka_error_code() {
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => anyhow::bail!(
+                "a committed offset of group {} is not in its partition any more: its records were deleted before \
+                 they were handled. Say --on-missing-offsets earliest (handle what is left) or latest (skip it)",
+                self.options.group.id
+            ),
+            Some(code @ (Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed)) => {
+                anyhow::bail!(
+                    "{code}: this user may not read the topics, or not as group {}",
+                    self.options.group.id
+                )
+            }
+            _ => {
+                self.consumer.context().error(error.clone(), &error.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    fn take_reports(&mut self) {
+        while let Ok(report) = self.reports.try_recv() {
+            self.take_report(report);
+        }
+    }
+
+    fn take_report(&mut self, report: FromLane) {
+        match report {
+            FromLane::Settled(settled) => {
+                settled.into_iter().for_each(|(slot, offset)| self.assignment.settled(slot, offset));
+            }
+            FromLane::KeyFull(slot) => self.assignment.key_full(slot),
+            FromLane::KeyOpen(slot) => self.assignment.key_open(slot),
+            // An answer that came after its deadline.
+            FromLane::Halted(..) => {}
+        }
+    }
+
+    /// Gives librdkafka the offsets behind which everything is settled.
+    fn store(&mut self) {
+        if self.stored_at.elapsed() < STORE_EVERY {
+            return;
+        }
+        self.stored_at = Instant::now();
+        let moved = self.assignment.take_moved();
+        if moved.count() > 0
+            && let Err(error) = self.consumer.store_offsets(&moved)
+        {
+            tracing::warn!("offsets not stored: {error}");
+        }
+    }
+
+    /// Pauses and resumes. A full window is first waited out for a moment; while partitions are paused, reports
+    /// are waited for here, so that the first one that makes room is acted on at once.
+    fn hold_back(&mut self) {
+        let give_up = Instant::now() + BEFORE_PAUSE;
+        while self.assignment.window().is_full() && self.wait_for_report(give_up) {}
+        let (pause, resume) = self.assignment.take_pauses(self.assignment.window().is_full());
+        for (list, result) in [
+            (&pause, (pause.count() > 0).then(|| self.consumer.pause(&pause))),
+            (&resume, (resume.count() > 0).then(|| self.consumer.resume(&resume))),
+        ] {
+            match result {
+                Some(Err(error)) => tracing::warn!("cannot pause or resume: {error}"),
+                Some(Ok(())) => tracing::debug!("paused or resumed {} partitions", list.count()),
+                None => {}
+            }
+        }
+    }
+
+    /// Takes one report; `false` when none came before the deadline.
+    fn wait_for_report(&mut self, deadline: Instant) -> bool {
+        match self.reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(report) => {
+                self.take_report(report);
+                true
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => false,
+        }
+    }
+
+    fn is_over(&mut self) -> bool {
+        self.stop.load(Ordering::Acquire) || (self.options.until_caught_up && self.is_caught_up())
+    }
+
+    fn is_caught_up(&mut self) -> bool {
+        if !self.assigned {
+            return false;
+        }
+        let behind = self.assignment.slots().find(|slot| !slot.is_caught_up());
+        let Some(behind) = behind else { return self.assignment.slots().next().is_some() || self.is_quiet() };
+        let (topic, partition) = (behind.topic, behind.partition);
+        if !self.is_quiet() {
+            return false;
+        }
+        // Quiet because that was all, or because the broker is away?
+        let answered = self.consumer.fetch_watermarks(topic, partition, ANSWER).is_ok();
+        self.heard_at = Instant::now();
+        answered
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.heard_at.elapsed() > QUIET && self.assignment.window().events() == 0
+    }
+
+    fn rebalance(&mut self, change: Change) -> anyhow::Result<()> {
+        match change {
+            Change::Assign(partitions) => self.assign(&partitions),
+            Change::Revoke(partitions) => {
+                let lost = self.consumer.assignment_lost();
+                if lost {
+                    tracing::warn!("lost {}: another member has them by now", names(&partitions));
+                }
+                self.let_go(&self.assignment.ids_of(&partitions), !lost);
+                tracing::info!("revoked {}", names(&partitions));
+                self.consumer.incremental_unassign(&partitions).context("cannot give partitions back")
+            }
+        }
+    }
+
+    /// Starts each partition where the group stands; one without a committed offset at its beginning.
+    fn assign(&mut self, partitions: &TopicPartitionList) -> anyhow::Result<()> {
+        let mut start = TopicPartitionList::new();
+        {
+            // In a scope of its own: this list holds references that would keep the consumer from closing.
+            let committed = self.committed(partitions)?;
+            for element in committed.elements() {
+                let offset = match element.offset() {
+                    Offset::Offset(offset) => Offset::Offset(offset),
+                    _ => Offset::Beginning,
+                };
+                start.add_partition_offset(element.topic(), element.partition(), offset)?;
+            }
+        }
+        for element in start.elements() {
+            let target = if self.options.until_caught_up { self.target(&element)? } else { None };
+            self.assignment.assign(element.topic(), element.partition(), target);
+        }
+        tracing::info!("assigned {}", names(&start));
+        self.assigned = true;
+        self.heard_at = Instant::now();
+        self.consumer.incremental_assign(&start).context("cannot take partitions")
+    }
+
+    fn committed(&self, partitions: &TopicPartitionList) -> anyhow::Result<TopicPartitionList> {
+        let mut tries = 0;
+        loop {
+            match self.consumer.committed_offsets(partitions.clone(), ANSWER) {
+                Ok(committed) => return Ok(committed),
+                Err(error) if tries < 3 => {
+                    tries += 1;
+                    tracing::warn!("cannot read the group's offsets, trying again: {error}");
+                }
+                Err(error) => return Err(error).context("cannot read the group's offsets"),
+            }
+        }
+    }
+
+    /// Where the partition ends now; `None` where the group is there already.
+    fn target(
+        &self,
+        element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>,
+    ) -> anyhow::Result<Option<i64>> {
+        let (low, high) = self.consumer.fetch_watermarks(element.topic(), element.partition(), ANSWER)?;
+        let start = match element.offset() {
+            Offset::Offset(offset) => offset,
+            _ => low,
+        };
+        Ok((start < high).then_some(high))
+    }
+
+    /// Lets go of partitions: everything below the highest offset started is brought to its end, nothing above
+    /// starts, then the offsets are committed. Polling stands still meanwhile.
+    fn let_go(&mut self, slots: &[SlotId], commit: bool) {
+        if slots.is_empty() {
+            return;
+        }
+        if commit {
+            self.drain(slots, Instant::now() + self.options.shutdown_deadline);
+        }
+        for lane in &self.lanes {
+            slots.iter().for_each(|slot| drop(lane.send(ToLane::Forget(*slot))));
+        }
+        let committed = commit && self.commit(slots);
+        for id in slots {
+            let Some(slot) = self.assignment.remove(*id) else { continue };
+            let repeats = if committed { slot.ahead() } else { slot.ahead() + 1 };
+            if repeats > 0 {
+                self.counts.duplicates_possible.fetch_add(repeats as u64, Ordering::Relaxed);
+                tracing::warn!(
+                    "{}/{} let go before all was settled or committed: {repeats} events may be handled again",
+                    slot.topic,
+                    slot.partition
+                );
+            }
+        }
+    }
+
+    fn drain(&mut self, slots: &[SlotId], deadline: Instant) {
+        self.dispatch();
+        let mut limits: std::collections::HashMap<SlotId, i64> =
+            slots.iter().map(|slot| (*slot, -1)).collect();
+        self.tell_all(slots, |slot| ToLane::Halt(slot));
+        let mut answers = slots.len() * self.lanes.len();
+        while answers > 0 {
+            match self.reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(FromLane::Halted(slot, highest)) => {
+                    answers -= 1;
+                    if let (Some(limit), Some(highest)) = (limits.get_mut(&slot), highest) {
+                        *limit = highest.max(*limit);
+                    }
+                }
+                Ok(report) => self.take_report(report),
+                Err(_) => return tracing::warn!("a handler blocks its lane: it did not answer in time"),
+            }
+        }
+        for (slot, limit) in &limits {
+            self.assignment.truncate(*slot, *limit);
+        }
+        self.tell_all(slots, |slot| ToLane::Finish(slot, limits.get(&slot).copied().unwrap_or(-1)));
+        while !slots.iter().all(|id| self.assignment.get(*id).is_none_or(Slot::is_drained)) {
+            if !self.wait_for_report(deadline) {
+                return tracing::warn!(
+                    "not everything under way was settled within {:?}",
+                    self.options.shutdown_deadline
+                );
+            }
+        }
+    }
+
+    fn tell_all(&self, slots: &[SlotId], message: impl Fn(SlotId) -> ToLane) {
+        for lane in &self.lanes {
+            slots.iter().for_each(|slot| drop(lane.send(message(*slot))));
+        }
+    }
+
+    /// Commits where the slots stand, and waits for the answer.
+    fn commit(&mut self, slots: &[SlotId]) -> bool {
+        let positions = self.assignment.positions(slots);
+        if positions.count() == 0 {
+            return true;
+        }
+        match self.consumer.commit(&positions, CommitMode::Sync) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!("offsets not committed: {error}");
+                false
+            }
+        }
+    }
+}
+
+/// Copies a record out of the client. `None` for one that is none of ours any more.
+fn incoming(
+    assignment: &mut Assignment,
+    builder: &mut RecordBuilder,
+    hasher: &foldhash::fast::RandomState,
+    message: &BorrowedMessage<'_>,
+) -> Option<Incoming> {
+    let (topic, slot) = assignment.slot_of(message.topic(), message.partition())?;
+    let record = raw::copy(message, topic, builder);
+    let mut state = hasher.build_hasher();
+    slot.hash(&mut state);
+    match record.key() {
+        Some(key) => key.hash(&mut state),
+        // A null key orders nothing: every such record is a key of its own.
+        None => message.offset().hash(&mut state),
+    }
+    let tracked = assignment.received(slot, message.offset(), record.size());
+    tracked.then(|| Incoming { slot, key: Key(state.finish()), record })
+}
+
+fn names(partitions: &TopicPartitionList) -> String {
+    let elements = partitions.elements();
+    elements.iter().map(|e| format!("{}/{}", e.topic(), e.partition())).collect::<Vec<_>>().join(", ")
+}

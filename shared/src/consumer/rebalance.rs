@@ -1,0 +1,78 @@
+//! Assignments and revocations, as librdkafka announces them.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaRespErr;
+
+use crate::client::Context;
+
+/// What the group wants of this member.
+#[derive(Debug)]
+pub(super) enum Change {
+    Assign(TopicPartitionList),
+    Revoke(TopicPartitionList),
+}
+
+/// Keeps what librdkafka announces until the poll thread, which owns everything else, comes back from `poll`
+/// a moment later and acts on it. librdkafka waits for that.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pending: Mutex<VecDeque<Change>>,
+    closing: AtomicBool,
+    context: Context,
+}
+
+impl Changes {
+    pub(super) fn next(&self) -> Option<Change> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// Everything is drained and committed: from now on a revocation is granted at once.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+}
+
+impl ConsumerContext for Changes {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        error: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let assign = matches!(error, RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS);
+        if self.closing.load(Ordering::Acquire) {
+            let granted = if assign { Ok(()) } else { consumer.incremental_unassign(partitions) };
+            if let Err(error) = granted {
+                tracing::debug!("closing: {error}");
+            }
+            return;
+        }
+        let change = if assign { Change::Assign } else { Change::Revoke }(partitions.clone());
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        // The next commit, a second later, covers what this one should have.
+        if let Err(error) = result {
+            tracing::warn!("offsets not committed, trying again: {error}");
+        }
+    }
+}
+
+impl ClientContext for Changes {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.context.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.context.error(error, reason);
+    }
+}

@@ -1,0 +1,144 @@
+//! What rdkafka does not give safely: header names as bytes.
+//!
+//! rdkafka 0.39 panics on a header name that is not UTF-8, and anyone who may write to a topic can send one.
+//! This module reads and writes headers as librdkafka has them. It is the only one that touches records by
+//! pointer, and nothing borrowed from librdkafka leaves it.
+#![allow(unsafe_code, reason = "rdkafka wraps header names as str only; see the module's text")]
+
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr;
+use std::slice;
+
+use rdkafka::client::Client;
+use rdkafka::error::{IsError, KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::util::IntoOpaque;
+use rdkafka_sys as sys;
+
+use crate::consumer::{Acknowledged, Acknowledgements};
+use crate::record::{Origin, Record, RecordBuilder};
+
+/// The largest record that a consumer hands over: librdkafka's `receive.message.max.bytes` by default.
+pub(crate) const MAX_FETCHED_BYTES: usize = 100_000_000;
+
+/// Copies a record out of the client's memory.
+pub(crate) fn copy(
+    message: &BorrowedMessage<'_>,
+    topic: &'static str,
+    builder: &mut RecordBuilder,
+) -> Record {
+    builder.start(message.key(), message.payload());
+    for_each_header(message, |name, value| {
+        builder.header(name, value);
+    });
+    builder.finish(Origin {
+        topic,
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp: message.timestamp().to_millis(),
+    })
+}
+
+fn for_each_header(message: &BorrowedMessage<'_>, mut each: impl FnMut(&[u8], Option<&[u8]>)) {
+    let mut headers = ptr::null_mut();
+    // SAFETY: the message's pointer is valid while `message` lives, which is longer than this call.
+    let error = unsafe { sys::rd_kafka_message_headers(message.ptr(), &raw mut headers) };
+    if error.is_error() {
+        return; // NOENT: a record without headers
+    }
+    for index in 0.. {
+        let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: `headers` belongs to the message; the three out-pointers are our own.
+        let error = unsafe {
+            sys::rd_kafka_header_get_all(headers, index, &raw mut name, &raw mut value, &raw mut size)
+        };
+        if error.is_error() {
+            return; // NOENT: past the last one
+        }
+        // SAFETY: librdkafka gives a NUL-terminated name and `size` bytes of value, alive as long as `headers`.
+        let (name, value) = unsafe {
+            let value = (!value.is_null()).then(|| slice::from_raw_parts(value.cast::<u8>(), size));
+            (CStr::from_ptr(name), value)
+        };
+        each(name.to_bytes(), value);
+    }
+}
+
+/// Sends a copy of the record to another topic: the same key, value, timestamp and headers, then `extra` ones.
+/// Which partition it goes to follows from its key.
+///
+/// # Errors
+/// librdkafka does not take the record, for example because its queue is full.
+pub(crate) fn produce(
+    client: &Client<Acknowledgements>,
+    topic: &str,
+    record: &Record,
+    extra: &[(&str, String)],
+    acknowledged: Box<Acknowledged>,
+) -> Result<(), KafkaError> {
+    let headers = HeaderList::new();
+    for (name, value) in record.headers() {
+        headers.add(name, value)?;
+    }
+    for (name, value) in extra {
+        headers.add(name.as_bytes(), Some(value.as_bytes()))?;
+    }
+    let topic = std::ffi::CString::new(topic).map_err(KafkaError::Nul)?;
+    let opaque = acknowledged.into_ptr();
+    let memory = |bytes: Option<&[u8]>| sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 {
+        ptr: bytes.map_or(ptr::null_mut(), |bytes| bytes.as_ptr().cast_mut().cast()),
+        size: bytes.map_or(0, <[u8]>::len),
+    };
+    use sys::rd_kafka_vtype_t as vtype;
+    type Value = sys::rd_kafka_vu_s__bindgen_ty_1;
+    let values = [
+        (vtype::RD_KAFKA_VTYPE_TOPIC, Value { cstr: topic.as_ptr() }),
+        (vtype::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: sys::RD_KAFKA_MSG_F_COPY }),
+        (vtype::RD_KAFKA_VTYPE_KEY, Value { mem: memory(record.key()) }),
+        (vtype::RD_KAFKA_VTYPE_VALUE, Value { mem: memory(record.value()) }),
+        (vtype::RD_KAFKA_VTYPE_TIMESTAMP, Value { i64_: record.origin().timestamp.unwrap_or(0) }),
+        (vtype::RD_KAFKA_VTYPE_HEADERS, Value { headers: headers.0 }),
+        (vtype::RD_KAFKA_VTYPE_OPAQUE, Value { ptr: opaque }),
+    ]
+    .map(|(vtype, u)| sys::rd_kafka_vu_t { vtype, u });
+    // SAFETY: every pointer lives until the call returns, and F_COPY lets librdkafka keep none of key and value.
+    let error = unsafe { sys::rd_kafka_produceva(client.native_ptr(), values.as_ptr(), values.len()) };
+    // SAFETY: not null after an error; destroyed once, here.
+    let code = unsafe { sys::rd_kafka_error_code(error) };
+    if !code.is_error() {
+        std::mem::forget(headers); // librdkafka has taken them over
+        return Ok(());
+    }
+    // SAFETY: librdkafka did not take the record, so that its opaque is ours again.
+    drop(unsafe { <Box<Acknowledged> as IntoOpaque>::from_ptr(opaque) });
+    // SAFETY: see above; the error is ours.
+    unsafe { sys::rd_kafka_error_destroy(error) };
+    Err(KafkaError::MessageProduction(RDKafkaErrorCode::from(code)))
+}
+
+/// Headers that librdkafka has not taken over yet.
+struct HeaderList(*mut sys::rd_kafka_headers_t);
+
+impl HeaderList {
+    fn new() -> Self {
+        // SAFETY: allocates; nothing can be wrong about the argument, a first guess at the size.
+        Self(unsafe { sys::rd_kafka_headers_new(8) })
+    }
+
+    fn add(&self, name: &[u8], value: Option<&[u8]>) -> Result<(), KafkaError> {
+        let (data, size) =
+            value.map_or((ptr::null(), 0), |value| (value.as_ptr().cast::<c_void>(), value.len()));
+        let name_ptr = name.as_ptr().cast::<c_char>();
+        // SAFETY: the list is ours; name and value are copied before the call returns.
+        let error =
+            unsafe { sys::rd_kafka_header_add(self.0, name_ptr, name.len() as isize, data, size as isize) };
+        if error.is_error() { Err(KafkaError::MessageProduction(error.into())) } else { Ok(()) }
+    }
+}
+
+impl Drop for HeaderList {
+    fn drop(&mut self) {
+        // SAFETY: the list is ours; `produce` forgets it when it is not any more.
+        unsafe { sys::rd_kafka_headers_destroy(self.0) };
+    }
+}
