@@ -1,1 +1,44 @@
-fn main() {}
+//! The pair as a whole: real processes, a real protocol, every broker there is.
+//!
+//! # Layout
+//! - [`harness`]: the broker of the tier, processes, raw records, waiting.
+//! - [`scenarios`]: the tests, a file for each theme. Their names are the facts they establish.
+//! - [`scripted`]: a service-b whose handler does what its event says; this binary, started again.
+//!
+//! # Tiers
+//! `KAFKA_BOOTSTRAP_SERVERS` names a broker to use; else `PAIR_TEST_BROKER=container|embedded` forces one; else
+//! a container where an engine has the image or can pull it; else the embedded broker. What a tier cannot do is
+//! ignored, with the reason.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on ends by panicking, and says why"
+)]
+
+mod harness;
+mod scenarios;
+mod scripted;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+/// Most of a test's time is waiting; more at once would compete for two cores.
+const MOST_AT_ONCE: usize = 4;
+
+fn main() -> ExitCode {
+    if let Some(code) = scripted::asked_for() {
+        return code;
+    }
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(MOST_AT_ONCE);
+    if arguments.list {
+        return libtest_mimic::run(&arguments, harness::names_only(scenarios::all())).exit_code();
+    }
+    let stage = harness::Stage::set();
+    // The stage is shared with the trials, and gone with them: the container ends here, also after a failure.
+    libtest_mimic::run(&arguments, harness::trials(stage, scenarios::all())).exit_code()
+}

@@ -1,0 +1,21 @@
+//! What every scenario needs: a broker, processes, records, and a way to wait.
+
+mod broker;
+mod container;
+mod log;
+mod process;
+mod records;
+mod scenario;
+mod sys;
+mod test;
+mod tier;
+mod tools;
+mod wait;
+
+pub use self::process::{Process, Signal};
+pub use self::records::{Raw, Sent, event_headers};
+pub use self::scenario::{Need, Scenario, names_only, scenario, trials};
+pub use self::test::{Test, printed};
+pub use self::tier::Stage;
+pub use self::tools::{Python, kcat};
+pub use self::wait::{eventually, soon};

@@ -1,0 +1,200 @@
+//! Records as they are on the wire: sent and read without the services' own code.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::sys;
+
+/// How long the broker may take for one answer.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// A record's bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Raw {
+    /// Null and empty differ.
+    pub key: Option<Vec<u8>>,
+    /// Null and empty differ.
+    pub value: Option<Vec<u8>>,
+    /// In order, names as bytes.
+    pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl Raw {
+    /// A record with key and value.
+    pub fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        Self { key: Some(key.into()), value: Some(value.into()), headers: Vec::new() }
+    }
+
+    /// With one more header.
+    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.as_ref().to_vec(), Some(value.as_ref().to_vec())));
+        self
+    }
+
+    /// With more headers.
+    pub fn with(mut self, headers: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    /// The last header of that name, as text.
+    pub fn text(&self, name: &str) -> Option<String> {
+        let value = self.headers.iter().rev().find(|(of, _)| of == name.as_bytes())?.1.as_ref()?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// The value, as text.
+    pub fn value_text(&self) -> String {
+        String::from_utf8_lossy(self.value.as_deref().unwrap_or_default()).into_owned()
+    }
+}
+
+/// A record and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// What stands there.
+    pub record: Raw,
+}
+
+/// The headers that a CloudEvent in binary mode must have, as a foreign client would write them.
+pub fn event_headers(id: &str, ty: &str) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    [("ce_specversion", "1.0"), ("ce_id", id), ("ce_source", "/tests"), ("ce_type", ty)]
+        .iter()
+        .map(|(name, value)| (name.as_bytes().to_vec(), Some(value.as_bytes().to_vec())))
+        .collect()
+}
+
+/// Counts what could not be delivered.
+#[derive(Debug, Default)]
+struct Delivered(Mutex<Vec<String>>);
+
+impl ClientContext for Delivered {}
+
+impl ProducerContext for Delivered {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.0.lock().unwrap().push(error.to_string());
+        }
+    }
+}
+
+/// A client that shares no code with the services.
+#[derive(Debug, Clone)]
+pub struct Records {
+    address: String,
+}
+
+impl Records {
+    /// Of the broker at that address.
+    pub fn new(address: String) -> Self {
+        Self { address }
+    }
+
+    fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.address)
+            .set("message.max.bytes", "8000000")
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "1")
+            // A broker that comes back should not be waited for longer than it takes.
+            .set("reconnect.backoff.max.ms", "200")
+            .set_log_level(RDKafkaLogLevel::Emerg);
+        config
+    }
+
+    /// Sends the records in order, where their keys take them, and waits until all are acknowledged.
+    pub fn send(&self, topic: &str, records: &[Raw]) {
+        self.send_to(topic, -1, records, Duration::ZERO);
+    }
+
+    /// The same to one partition (-1: where the keys take them), with a pause after each.
+    pub fn send_to(&self, topic: &str, partition: i32, records: &[Raw], pause: Duration) {
+        let mut config = self.config();
+        config.set("enable.idempotence", "true");
+        let producer = BaseProducer::from_config_and_context(&config, Delivered::default()).unwrap();
+        for record in records {
+            sys::produce(&producer, topic, partition, record);
+            producer.poll(Duration::ZERO);
+            std::thread::sleep(pause);
+        }
+        producer.flush(ANSWER * 3).unwrap();
+        let failures = producer.context().0.lock().unwrap();
+        assert!(failures.is_empty(), "not delivered to {topic}: {failures:?}");
+    }
+
+    /// Every record of a topic, by partition and offset. None if there is no such topic.
+    pub fn all(&self, topic: &str) -> Vec<Sent> {
+        let ends = self.ends(topic);
+        let consumer: BaseConsumer =
+            self.config().set("group.id", "tests-reader").set("enable.auto.commit", "false").create().unwrap();
+        let mut start = TopicPartitionList::new();
+        let mut left = 0;
+        for (partition, (low, high)) in &ends {
+            start.add_partition_offset(topic, *partition, Offset::Offset(*low)).unwrap();
+            left += high - low;
+        }
+        consumer.assign(&start).unwrap();
+        let mut found = Vec::new();
+        let deadline = Instant::now() + ANSWER;
+        while (found.len() as i64) < left {
+            assert!(Instant::now() < deadline, "read {} of {left} records of {topic}", found.len());
+            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+                found.push(sys::copy(&message));
+            }
+        }
+        found.sort_by_key(|sent| (sent.partition, sent.offset));
+        found
+    }
+
+    /// First and next offset of each partition.
+    pub fn ends(&self, topic: &str) -> BTreeMap<i32, (i64, i64)> {
+        let consumer: BaseConsumer = self.config().create().unwrap();
+        let ids = self.partitions(&consumer, topic);
+        ids.into_iter()
+            .map(|id| (id, consumer.fetch_watermarks(topic, id, ANSWER).unwrap()))
+            .collect()
+    }
+
+    fn partitions(&self, consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
+        let metadata = consumer.fetch_metadata(Some(topic), ANSWER).unwrap();
+        let found = metadata.topics().first().filter(|topic| topic.error().is_none());
+        found.map_or_else(Vec::new, |topic| topic.partitions().iter().map(|one| one.id()).collect())
+    }
+
+    /// The group's committed offset of each partition that has one.
+    pub fn committed(&self, group: &str, topic: &str) -> BTreeMap<i32, i64> {
+        let consumer: BaseConsumer = self.config().set("group.id", group).create().unwrap();
+        let mut asked = TopicPartitionList::new();
+        for id in self.partitions(&consumer, topic) {
+            asked.add_partition(topic, id);
+        }
+        // In a scope of its own: the list would keep the consumer from closing.
+        let committed = consumer.committed_offsets(asked, ANSWER).unwrap();
+        let offsets = committed.elements().iter().filter_map(|element| match element.offset() {
+            Offset::Offset(offset) => Some((element.partition(), offset)),
+            _ => None,
+        });
+        offsets.collect()
+    }
+
+    /// Whether the broker answers.
+    pub fn answers(&self) -> bool {
+        let consumer: Result<BaseConsumer, _> = self.config().create();
+        consumer.is_ok_and(|consumer| consumer.fetch_metadata(None, Duration::from_secs(2)).is_ok())
+    }
+}

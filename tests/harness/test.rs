@@ -1,0 +1,137 @@
+//! One test: its broker, its topic and group, and the programs it started.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use super::broker::Broker;
+use super::log::Log;
+use super::process::Process;
+use super::records::Records;
+
+/// What a scenario works with. Topic and group are fresh, so that tests do not see each other.
+#[derive(Debug)]
+pub struct Test {
+    /// The broker.
+    pub broker: Broker,
+    /// A client that shares no code with the services.
+    pub records: Records,
+    /// The test's topic. Not made yet: see [`Test::topic`].
+    pub topic: String,
+    /// The test's group.
+    pub group: String,
+    started: Mutex<Vec<(String, Arc<Log>)>>,
+}
+
+impl Test {
+    /// A test on that broker.
+    pub fn new(broker: Broker) -> Self {
+        let unique = uuid::Uuid::now_v7().simple().to_string();
+        let records = Records::new(broker.address());
+        Self {
+            broker,
+            records,
+            topic: format!("pair.{unique}"),
+            group: format!("pair-{unique}"),
+            started: Mutex::default(),
+        }
+    }
+
+    /// Makes the test's topic, with room for large records, and gives its name.
+    pub fn topic(&self, partitions: i32) -> &str {
+        self.broker.create_topic(&self.topic, partitions, &[("max.message.bytes", "4194304")]);
+        &self.topic
+    }
+
+    /// Where this group's dead letters go.
+    pub fn dead_letters(&self) -> String {
+        format!("dlq.{}.{}", self.group, self.topic)
+    }
+
+    /// Starts service-a on the test's topic.
+    pub fn service_a(&self, arguments: &[&str]) -> Process {
+        let command = self.command(&beside("service-a"), arguments, &["--topic", &self.topic]);
+        self.start("service-a", command)
+    }
+
+    /// Starts service-b on the test's topic and in its group, with its log as JSON.
+    pub fn service_b(&self, arguments: &[&str]) -> Process {
+        let command = self.member(&beside("service-b"), arguments);
+        self.start("service-b", command)
+    }
+
+    /// Starts a service-b whose handler does what its events say: see the module `scripted`.
+    pub fn scripted(&self, arguments: &[&str]) -> Process {
+        let mut command = self.member(&std::env::current_exe().unwrap(), arguments);
+        command.env(crate::scripted::ASKED, "1");
+        self.start("scripted", command)
+    }
+
+    /// Starts any program.
+    pub fn start(&self, name: &str, command: Command) -> Process {
+        let process = Process::start(command);
+        self.started.lock().unwrap().push((name.to_owned(), process.log()));
+        process
+    }
+
+    fn member(&self, program: &PathBuf, arguments: &[&str]) -> Command {
+        let mut command = self.command(
+            program,
+            arguments,
+            &["--topic", &self.topic, "--group", &self.group, "--log-format", "json"],
+        );
+        if !arguments.contains(&"consumer") {
+            for setting in self.broker.member_settings() {
+                command.args(["--kafka", setting]);
+            }
+        }
+        command
+    }
+
+    /// A command line: the arguments, and the defaults of those that it does not name.
+    fn command(&self, program: &PathBuf, arguments: &[&str], defaults: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        let address = self.broker.address();
+        for pair in defaults.chunks(2).chain([["--bootstrap-servers", address.as_str()].as_slice()]) {
+            if !arguments.contains(&pair[0]) {
+                command.args(pair);
+            }
+        }
+        command
+    }
+
+    /// The last lines of every program, for the report of a failure.
+    pub fn report(&self) -> String {
+        let started = self.started.lock().unwrap();
+        let of = |(name, log): &(String, Arc<Log>)| format!("--- {name}\n{}\n", log.tail(40));
+        started.iter().map(of).collect()
+    }
+}
+
+impl Drop for Test {
+    fn drop(&mut self) {
+        self.broker.delete_topics(&[self.topic.clone(), self.dead_letters()]);
+    }
+}
+
+/// A program beside this one: the tests' binary is in `target/<profile>/deps`.
+fn beside(name: &str) -> PathBuf {
+    let here = std::env::current_exe().unwrap();
+    here.parent().and_then(|deps| deps.parent()).expect("target/<profile>/deps").join(name)
+}
+
+/// What a service-b that logs JSON said it received: time of the line, data, id.
+pub fn printed(process: &Process) -> Vec<(String, String, String)> {
+    let text = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
+    let lines = process.stderr();
+    let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines
+        .filter_map(|line| {
+            let data = line["message"].as_str()?.strip_prefix("Received message: ")?.to_owned();
+            Some((text(&line, "timestamp"), data, text(&line, "id")))
+        })
+        .collect()
+}
