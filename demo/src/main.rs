@@ -1,1 +1,83 @@
-fn main() {}
+//! The pair in one process, on the embedded broker: what `cargo run` shows a newcomer.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use shared::broker::{EmbeddedBroker, Options};
+use shared::consumer::{Counts, Effects, HandleError, Handler, Handlers, Summary};
+use shared::event::Event;
+use shared::{shutdown, telemetry};
+use tokio::sync::mpsc;
+
+/// How many events the demo shows.
+const EVENTS: u64 = 10;
+/// How long it waits for one before it says that something is wrong.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+fn main() -> ExitCode {
+    telemetry::init(telemetry::LogFormat::Human);
+    match run() {
+        Ok((published, handled)) => {
+            let _ = writeln!(std::io::stdout(), "{published} published, {handled} handled");
+            ExitCode::from(u8::from(published != EVENTS || handled != EVENTS))
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run() -> anyhow::Result<(u64, u64)> {
+    let topics = vec![("topic1".to_owned(), 1), ("dlq.service-b.topic1".to_owned(), 1)];
+    let broker = EmbeddedBroker::start(Options { port: 0, topics })?;
+    tracing::info!("embedded broker at {}: in memory, for trying things out only", broker.address());
+
+    let (settled, mut seen) = mpsc::unbounded_channel();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let consumer = tokio::spawn(service_b(broker.address(), settled, async { drop(stopped.await) }));
+    let published = tokio::select! {
+        published = service_a(broker.address()) => published?,
+        () = shutdown::signalled()? => anyhow::bail!("stopped before it was over"),
+    };
+    for _ in 0..published {
+        tokio::time::timeout(PATIENCE, seen.recv()).await.context("service-b did not handle every event")?;
+    }
+    drop(stop);
+    Ok((published, consumer.await??.handled))
+}
+
+async fn service_a(address: String) -> anyhow::Result<u64> {
+    let flags = ["service-a", "--interval", "200ms", "--partitions", "1", "--bootstrap-servers", &address];
+    let config = service_a::config::Cli::try_parse_from(flags)?.config();
+    Ok(service_a::run(config, std::future::pending()).await?.acknowledged)
+}
+
+async fn service_b(
+    address: String,
+    handled: mpsc::UnboundedSender<()>,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<Summary> {
+    let flags = ["service-b", "--partitions", "1", "--bootstrap-servers", &address];
+    let config = service_b::config::Cli::try_parse_from(flags)?.config();
+    let handlers = Handlers::new().on("*", Counted(handled))?;
+    service_b::run(config, handlers, Arc::new(Counts::default()), shutdown).await
+}
+
+/// service-b's own handler, and a word to the demo each time.
+struct Counted(mpsc::UnboundedSender<()>);
+
+impl Handler for Counted {
+    type Data = ();
+
+    async fn handle(&self, event: &Event, (): ()) -> Result<Effects, HandleError> {
+        let effects = service_b::handlers::Log.handle(event, ()).await?;
+        let _ = self.0.send(());
+        Ok(effects)
+    }
+}

@@ -6,6 +6,7 @@ pub mod client;
 pub mod config;
 pub mod consumer;
 pub mod event;
+pub mod producer;
 mod raw;
 pub mod record;
 pub mod shutdown;
