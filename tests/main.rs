@@ -17,6 +17,10 @@
     clippy::missing_panics_doc,
     reason = "a test that cannot go on ends by panicking, and says why"
 )]
+#![allow(
+    unreachable_pub,
+    reason = "a test binary exports nothing; `pub` marks what a module offers the others"
+)]
 
 mod harness;
 mod scenarios;

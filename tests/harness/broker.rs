@@ -5,9 +5,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
+use rdkafka::types::RDKafkaErrorCode;
 use shared::broker::{EmbeddedBroker, Options};
 
 use super::container::Container;
@@ -62,6 +63,22 @@ impl Broker {
         if let Self::Given { .. } = self {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             self.administrate(async |admin, options| drop(admin.delete_topics(&names, options).await));
+        }
+    }
+
+    /// Changes a setting of a topic.
+    pub fn alter_topic(&self, name: &str, key: &str, value: &str) {
+        self.administrate(async |admin, options| {
+            let change = AlterConfig::new(ResourceSpecifier::Topic(name)).set(key, value);
+            admin.alter_configs([&change], options).await.unwrap()[0].as_ref().unwrap();
+        });
+    }
+
+    /// Answers questions for a topic with an error, until told otherwise.
+    pub fn refuse(&self, topic: &str, error: Option<RDKafkaErrorCode>) {
+        match self {
+            Self::Embedded(broker) => broker.fail_topic(topic, error).unwrap(),
+            _ => panic!("checked before the test"),
         }
     }
 

@@ -5,6 +5,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// How much of a line is repeated in a report.
+const LONGEST: usize = 400;
+
 /// Which of the two streams a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
@@ -66,6 +69,7 @@ impl Log {
     /// The last lines, for the report of a failed test.
     pub fn tail(&self, count: usize) -> String {
         let lines = self.all();
-        lines[lines.len().saturating_sub(count)..].join("\n")
+        let shown = lines[lines.len().saturating_sub(count)..].iter();
+        shown.map(|line| line.chars().take(LONGEST).collect::<String>()).collect::<Vec<_>>().join("\n")
     }
 }

@@ -14,7 +14,8 @@ mod wait;
 
 pub use self::process::{Process, Signal};
 pub use self::records::{Raw, Sent, event_headers};
-pub use self::scenario::{Need, Scenario, names_only, scenario, trials};
+pub(crate) use self::scenario::scenario;
+pub use self::scenario::{Need, Scenario, names_only, trials};
 pub use self::test::{Test, printed};
 pub use self::tier::Stage;
 pub use self::tools::{Python, kcat};

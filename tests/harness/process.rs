@@ -36,7 +36,8 @@ impl Process {
     /// Starts a program; nothing of this process's environment reaches it but what finds programs.
     pub fn start(mut command: Command) -> Self {
         let kept = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "CARGO_HOME", "RUSTUP_HOME"];
-        let given: Vec<_> = command.get_envs().map(|(k, v)| (k.to_owned(), v.map(ToOwned::to_owned))).collect();
+        let given: Vec<_> =
+            command.get_envs().map(|(k, v)| (k.to_owned(), v.map(ToOwned::to_owned))).collect();
         command.env_clear();
         command.envs(kept.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.envs(given.into_iter().filter_map(|(name, value)| Some((name, value?))));
@@ -82,12 +83,16 @@ impl Process {
             Signal::Stop => "-STOP",
             Signal::Cont => "-CONT",
         };
-        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).stderr(Stdio::null()).status();
+        let sent =
+            Command::new("kill").args([name, &self.child.id().to_string()]).stderr(Stdio::null()).status();
         assert!(sent.is_ok(), "there is no `kill` here: {sent:?}");
     }
 
     /// Waits for the end, and for the last line; gives the exit code, `None` after a signal that nobody handled.
     pub fn exit_code(&mut self, deadline: Duration) -> Option<i32> {
+        if let Some(status) = self.status {
+            return status.code();
+        }
         let child = &mut self.child;
         let status = eventually(deadline, "the process ends", || child.try_wait().unwrap());
         self.status = Some(status);

@@ -140,8 +140,12 @@ impl Records {
     /// Every record of a topic, by partition and offset. None if there is no such topic.
     pub fn all(&self, topic: &str) -> Vec<Sent> {
         let ends = self.ends(topic);
-        let consumer: BaseConsumer =
-            self.config().set("group.id", "tests-reader").set("enable.auto.commit", "false").create().unwrap();
+        let consumer: BaseConsumer = self
+            .config()
+            .set("group.id", "tests-reader")
+            .set("enable.auto.commit", "false")
+            .create()
+            .unwrap();
         let mut start = TopicPartitionList::new();
         let mut left = 0;
         for (partition, (low, high)) in &ends {
@@ -165,9 +169,7 @@ impl Records {
     pub fn ends(&self, topic: &str) -> BTreeMap<i32, (i64, i64)> {
         let consumer: BaseConsumer = self.config().create().unwrap();
         let ids = self.partitions(&consumer, topic);
-        ids.into_iter()
-            .map(|id| (id, consumer.fetch_watermarks(topic, id, ANSWER).unwrap()))
-            .collect()
+        ids.into_iter().map(|id| (id, consumer.fetch_watermarks(topic, id, ANSWER).unwrap())).collect()
     }
 
     fn partitions(&self, consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
@@ -185,7 +187,8 @@ impl Records {
         }
         // In a scope of its own: the list would keep the consumer from closing.
         let committed = consumer.committed_offsets(asked, ANSWER).unwrap();
-        let offsets = committed.elements().iter().filter_map(|element| match element.offset() {
+        let elements = committed.elements();
+        let offsets = elements.iter().filter_map(|element| match element.offset() {
             Offset::Offset(offset) => Some((element.partition(), offset)),
             _ => None,
         });

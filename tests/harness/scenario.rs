@@ -26,6 +26,8 @@ pub enum Need {
     Kcat,
     /// A Python with kafka-python.
     Python,
+    /// A README to try out.
+    Readme,
 }
 
 /// A test, not yet run.

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use std::ptr;
 
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka_sys as sys;
 use sys::rd_kafka_vtype_t as kind;
 
@@ -43,7 +43,7 @@ pub fn copy(message: &BorrowedMessage<'_>) -> Sent {
 }
 
 /// Puts a record into the producer's queue, whatever its header names are.
-pub fn produce(producer: &BaseProducer, topic: &str, partition: i32, raw: &Raw) {
+pub fn produce<C: ProducerContext>(producer: &BaseProducer<C>, topic: &str, partition: i32, raw: &Raw) {
     let topic = CString::new(topic).unwrap();
     // SAFETY: the list is ours until the send takes it over.
     let headers = unsafe { sys::rd_kafka_headers_new(raw.headers.len()) };

@@ -42,6 +42,10 @@ impl Test {
     /// Makes the test's topic, with room for large records, and gives its name.
     pub fn topic(&self, partitions: i32) -> &str {
         self.broker.create_topic(&self.topic, partitions, &[("max.message.bytes", "4194304")]);
+        if let Broker::Embedded(_) = self.broker {
+            // A member would make it, and wait for five seconds on the way: there is no admin API to answer.
+            self.broker.create_topic(&self.dead_letters(), partitions, &[]);
+        }
         &self.topic
     }
 
@@ -67,6 +71,13 @@ impl Test {
         let mut command = self.member(&std::env::current_exe().unwrap(), arguments);
         command.env(crate::scripted::ASKED, "1");
         self.start("scripted", command)
+    }
+
+    /// Starts a service at the highest log level, with nothing but these arguments.
+    pub fn traced(&self, service: &str, arguments: &[&str]) -> Process {
+        let mut command = Command::new(beside(service));
+        command.args(arguments).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
+        self.start(service, command)
     }
 
     /// Starts any program.
@@ -106,7 +117,7 @@ impl Test {
     /// The last lines of every program, for the report of a failure.
     pub fn report(&self) -> String {
         let started = self.started.lock().unwrap();
-        let of = |(name, log): &(String, Arc<Log>)| format!("--- {name}\n{}\n", log.tail(40));
+        let of = |(name, log): &(String, Arc<Log>)| format!("--- {name}\n{}\n", log.tail(25));
         started.iter().map(of).collect()
     }
 }

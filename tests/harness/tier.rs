@@ -70,6 +70,10 @@ impl Stage {
             ),
             (Need::Kcat, _) => tools::kcat_missing(),
             (Need::Python, _) => tools::python_missing(),
+            (Need::Readme, _) => {
+                let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+                (!std::path::Path::new(readme).exists()).then(|| "there is no README.md".to_owned())
+            }
             _ => None,
         }
     }
@@ -104,7 +108,9 @@ fn choose() -> (Tier, String) {
 /// The programs under test, of the same profile as this one.
 fn build() {
     let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "-p", "service-a", "-p", "service-b"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo
+        .args(["build", "--quiet", "-p", "service-a", "-p", "service-b"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }

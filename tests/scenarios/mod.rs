@@ -1,0 +1,36 @@
+//! The tests. Each says which change of the code it catches.
+
+mod committed;
+mod failing;
+mod interrupted;
+mod journey;
+mod odd_records;
+mod odd_values;
+mod other_clients;
+mod outages;
+mod quick_start;
+mod refused_letters;
+mod sharing;
+mod usage;
+mod work;
+
+use crate::harness::Scenario;
+
+/// All of them; long ones first, so that none runs alone at the end.
+pub fn all() -> Vec<Scenario> {
+    [
+        sharing::scenarios(),
+        outages::scenarios(),
+        quick_start::scenarios(),
+        interrupted::scenarios(),
+        refused_letters::scenarios(),
+        committed::scenarios(),
+        failing::scenarios(),
+        journey::scenarios(),
+        odd_records::scenarios(),
+        odd_values::scenarios(),
+        other_clients::scenarios(),
+        usage::scenarios(),
+    ]
+    .concat()
+}

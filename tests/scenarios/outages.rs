@@ -1,0 +1,126 @@
+//! No broker, a broker that comes later, a broker that dies and comes back.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use shared::broker::{EmbeddedBroker, Options};
+
+use super::work::{assert_in_order_per_key, assert_none_lost, different, handled};
+use crate::harness::{Scenario, Test, eventually, printed, scenario, soon};
+
+/// The scenarios of this file.
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        scenario!(a_killed_broker_comes_back_and_nothing_is_lost, Outage),
+        scenario!(a_stop_while_the_broker_is_away_ends_in_time, Outage),
+        scenario!(without_a_broker_service_a_says_what_to_do),
+        scenario!(without_a_broker_service_b_waits_and_can_be_stopped),
+        scenario!(a_broker_that_comes_later_is_found),
+    ]
+}
+
+/// An address where nobody listens.
+fn nowhere() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// Catches: an end of either service when the broker goes, a send that is given up too early or passes another,
+/// an offset committed for what was only received.
+fn a_killed_broker_comes_back_and_nothing_is_lost(test: &Test) {
+    const COUNT: usize = 3_000;
+    let topic = test.topic(3);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines");
+    let line = |number: usize| format!(r#"{{"key":"k{}","n":{number}}}"#, number % 20);
+    std::fs::write(&file, (0..COUNT).map(line).collect::<Vec<_>>().join("\n")).unwrap();
+
+    let mut b = test.service_b(&[]);
+    b.wait_for_line("assigned", soon());
+    let mut a = test.service_a(&["--from", file.to_str().unwrap(), "--key-field", "key", "--rate", "500"]);
+    eventually(soon(), "some are handled", || (printed(&b).len() > 300).then_some(()));
+    test.broker.down();
+    b.wait_for_line("librdkafka keeps trying", soon());
+    assert!(a.is_running() && b.is_running());
+    test.broker.up();
+
+    assert_eq!(a.exit_code(Duration::from_secs(60)), Some(0));
+    assert_eq!(a.stdout(), [format!("published {COUNT}, acknowledged {COUNT}")]);
+    let received = || -> Vec<(String, usize)> {
+        let data = printed(&b).into_iter().filter_map(|(_, data, _)| {
+            let value: serde_json::Value = serde_json::from_str(&data).ok()?;
+            Some((value["key"].as_str()?.to_owned(), value["n"].as_u64()? as usize))
+        });
+        data.collect()
+    };
+    eventually(soon(), "all is handled", || (different(&received()) == COUNT).then_some(()));
+    assert_none_lost(&received(), COUNT);
+    assert_in_order_per_key(&received());
+    assert_eq!(b.stop(soon()), Some(0));
+    let ids: BTreeSet<_> =
+        test.records.all(topic).into_iter().map(|sent| sent.record.text("ce_id")).collect();
+    assert_eq!(ids.len(), COUNT, "on the topic, each under one id");
+}
+
+/// Catches: a stop that waits for a broker that is not there: for a commit, for leaving the group, for an
+/// acknowledgement.
+fn a_stop_while_the_broker_is_away_ends_in_time(test: &Test) {
+    let topic = test.topic(1);
+    test.records.send(topic, &super::work::numbered("ok", 0, 50, 5));
+    let mut a = test.service_a(&["--count", "0", "--interval", "50ms", "--shutdown-deadline", "3s"]);
+    let mut b = test.scripted(&["--shutdown-deadline", "3s"]);
+    eventually(soon(), "both work", || (printed(&b).len() > 70).then_some(()));
+    test.broker.down();
+    b.wait_for_line("librdkafka keeps trying", soon());
+    let published = |log: &[String]| log.iter().filter(|line| line.contains("Published")).count();
+    let before = published(&a.stderr());
+    eventually(soon(), "events wait for the broker", || (published(&a.stderr()) > before + 3).then_some(()));
+    let start = Instant::now();
+    let codes = (a.stop(soon()), b.stop(soon()));
+    let took = start.elapsed();
+    test.broker.up();
+    assert!(took < Duration::from_secs(25), "{took:?}");
+    // service-a cannot say that all is well; service-b has handled what it has.
+    assert_eq!(codes, (Some(1), Some(0)));
+    let handled = handled(printed(&b));
+    assert_in_order_per_key(&handled);
+}
+
+/// Catches: a service that waits for ever, or says only that it failed.
+fn without_a_broker_service_a_says_what_to_do(test: &Test) {
+    let address = nowhere();
+    let mut a = test.service_a(&["--bootstrap-servers", &address]);
+    assert_eq!(a.exit_code(Duration::from_secs(10)), Some(1));
+    let text = a.stderr().join("\n");
+    for needle in [address.as_str(), "docker compose up", "--embedded-broker", "KAFKA_BOOTSTRAP_SERVERS"] {
+        assert!(text.contains(needle), "{needle:?} is not in: {text}");
+    }
+    assert_eq!(a.stdout(), [""; 0]);
+}
+
+/// Catches: a subscriber that ends because its broker starts later, one that floods the log meanwhile, one that
+/// hears no signal while it waits.
+fn without_a_broker_service_b_waits_and_can_be_stopped(test: &Test) {
+    let address = nowhere();
+    let mut b = test.service_b(&["--bootstrap-servers", &address]);
+    b.wait_for_line("Trying again in 1s", soon());
+    b.wait_for_line("Trying again in 2s", soon());
+    assert!(b.stderr().len() < 20, "{:?}", b.stderr());
+    assert!(b.stderr().concat().contains(&address));
+    assert_eq!(b.stop(Duration::from_secs(10)), Some(0));
+    assert_eq!(b.stdout(), ["handled 0, dead letters 0"]);
+}
+
+/// Catches: a first attempt that leaves a client behind which never connects.
+fn a_broker_that_comes_later_is_found(test: &Test) {
+    let address = nowhere();
+    let mut b = test.service_b(&["--bootstrap-servers", &address]);
+    b.wait_for_line("Trying again", soon());
+    let port = address.rsplit_once(':').unwrap().1.parse().unwrap();
+    let _broker = EmbeddedBroker::start(Options { port, ..Options::default() }).unwrap();
+    b.wait_for_line("assigned", soon());
+    let mut a = test.service_a(&["--bootstrap-servers", &address, "--interval", "1ms"]);
+    assert_eq!(a.exit_code(soon()), Some(0));
+    b.wait_for_line("Received message: event_9", soon());
+    assert_eq!(b.stop(soon()), Some(0));
+}

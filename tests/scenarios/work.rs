@@ -1,0 +1,58 @@
+//! Numbered events over keys, and what must be true of those that were handled.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::harness::Raw;
+
+/// `count` events from `first` on over `keys` keys; the data is `script key:number`.
+pub fn numbered(script: &str, first: usize, count: usize, keys: usize) -> Vec<Raw> {
+    let one = |number: usize| {
+        let key = format!("k{}", number % keys);
+        let data =
+            if script.is_empty() { format!("{key}:{number}") } else { format!("{script} {key}:{number}") };
+        Raw::new(key, data)
+    };
+    (first..first + count).map(one).collect()
+}
+
+/// What was handled, in the order of time: key and number of each.
+pub fn handled(mut printed: Vec<(String, String, String)>) -> Vec<(String, usize)> {
+    printed.sort();
+    let parse = |data: String| {
+        let (key, number) = data.rsplit(' ').next()?.split_once(':')?;
+        Some((key.to_owned(), number.parse().ok()?))
+    };
+    printed.into_iter().filter_map(|(_, data, _)| parse(data)).collect()
+}
+
+/// How many different ones were handled.
+pub fn different(handled: &[(String, usize)]) -> usize {
+    handled.iter().map(|(_, number)| number).collect::<BTreeSet<_>>().len()
+}
+
+/// Each of `0..count` at least once.
+pub fn assert_none_lost(handled: &[(String, usize)], count: usize) {
+    let found: BTreeSet<usize> = handled.iter().map(|(_, number)| *number).collect();
+    let lost: Vec<usize> = (0..count).filter(|number| !found.contains(number)).collect();
+    assert!(lost.is_empty(), "lost {} of {count}: {:?}", lost.len(), &lost[..lost.len().min(20)]);
+}
+
+/// None more than once.
+pub fn assert_none_twice(handled: &[(String, usize)]) {
+    let mut times = BTreeMap::<usize, usize>::new();
+    handled.iter().for_each(|(_, number)| *times.entry(*number).or_default() += 1);
+    let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "{} handled more than once: {:?}", twice.len(), &twice[..twice.len().min(20)]);
+}
+
+/// First handlings of a key's events in the order of their numbers.
+pub fn assert_in_order_per_key(handled: &[(String, usize)]) {
+    let mut last = BTreeMap::<&str, usize>::new();
+    let mut seen = BTreeSet::new();
+    for (key, number) in handled {
+        if seen.insert(*number) {
+            let before = last.insert(key, *number);
+            assert!(before.is_none_or(|before| before < *number), "{key}: {number} after {before:?}");
+        }
+    }
+}
