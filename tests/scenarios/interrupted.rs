@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::work::{assert_in_order_per_key, assert_none_lost, assert_none_twice, handled, numbered};
+use super::work::{
+    assert_in_order_per_key, assert_none_lost, assert_none_twice, handled, numbered, under_load,
+};
 use crate::harness::{Process, Scenario, Signal, Test, eventually, printed, scenario, soon};
 
 /// The scenarios of this file.
@@ -11,6 +13,7 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario!(kill_9_of_service_b_loses_nothing),
         scenario!(service_b_stopped_in_a_batch_goes_on_exactly_there),
         scenario!(slow_handlers_are_finished_before_the_end),
+        scenario!(a_member_that_stood_still_too_long_gives_way),
         scenario!(a_second_signal_ends_at_once),
         scenario!(service_a_stopped_in_a_file_has_sent_what_it_says),
     ]
@@ -26,22 +29,23 @@ fn all(processes: &[Process]) -> Vec<(String, usize)> {
 
 /// Catches: an end without drain, commit or both; an offset stored for what was received and not handled.
 fn service_b_stopped_in_a_batch_goes_on_exactly_there(test: &Test) {
-    const COUNT: usize = 20_000;
-    let topic = test.topic(3);
-    test.records.send(topic, &numbered("", 0, COUNT, 50));
+    const KEYS: usize = 50;
+    test.topic(3);
     let mut runs = Vec::new();
-    for signal in [Signal::Term, Signal::Int] {
-        let mut b = test.service_b(&[]);
-        at_least(&b, 500);
-        b.signal(signal);
-        assert_eq!(b.exit_code(soon()), Some(0));
-        runs.push(b);
-    }
+    let count = under_load(test, "", KEYS, || {
+        for signal in [Signal::Term, Signal::Int] {
+            let mut b = test.service_b(&[]);
+            at_least(&b, 400);
+            b.signal(signal);
+            assert_eq!(b.exit_code(soon()), Some(0));
+            runs.push(b);
+        }
+    });
     let mut last = test.service_b(&["--until-caught-up"]);
     assert_eq!(last.exit_code(soon()), Some(0));
     runs.push(last);
     let all = all(&runs);
-    assert_none_lost(&all, COUNT);
+    assert_none_lost(&all, count);
     assert_none_twice(&all);
     assert_in_order_per_key(&all);
 }
@@ -94,6 +98,29 @@ fn kill_9_of_service_b_loses_nothing(test: &Test) {
     let all = all(&[first, second]);
     assert_none_lost(&all, COUNT);
     assert_in_order_per_key(&all);
+}
+
+/// Catches: a member that goes on with partitions which have another owner by now, or commits for them.
+fn a_member_that_stood_still_too_long_gives_way(test: &Test) {
+    const COUNT: usize = 2_000;
+    let topic = test.topic(3);
+    let short = ["--kafka", "session.timeout.ms=6000"];
+    let quick: &[&str] = if test.broker.member_settings().is_empty() { &short } else { &[] };
+    test.records.send(topic, &numbered("sleep 5", 0, COUNT, 60));
+    let mut first = test.scripted(&[quick, &["--concurrency", "4"]].concat());
+    at_least(&first, 200);
+    first.signal(Signal::Stop);
+    let mut second = test.scripted(&[quick, &["--until-caught-up"]].concat());
+    assert_eq!(second.exit_code(Duration::from_secs(60)), Some(0));
+    let ends = test.records.committed(&test.group, topic);
+    first.signal(Signal::Cont);
+    first.wait_for_line("lost", soon());
+    // It has handled no more than what was under way, and the group stands where the second left it.
+    let late = printed(&first).len() + printed(&second).len();
+    assert!(late <= COUNT + 1_000, "{late} handled of {COUNT}");
+    assert_eq!(first.stop(soon()), Some(0));
+    assert_eq!(test.records.committed(&test.group, topic), ends);
+    assert_none_lost(&all(&[first, second]), COUNT);
 }
 
 /// Catches: a producer dropped without a flush, and a count of what was sent where acknowledged is said.

@@ -1,10 +1,9 @@
 //! Members of a group share the partitions; joining and leaving loses and repeats nothing.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::work::{
-    assert_in_order_per_key, assert_none_lost, assert_none_twice, different, handled, numbered,
+    assert_in_order_per_key, assert_none_lost, assert_none_twice, different, handled, numbered, under_load,
 };
 use crate::harness::{Process, Scenario, Signal, Test, eventually, printed, scenario, soon};
 
@@ -19,32 +18,6 @@ pub fn scenarios() -> Vec<Scenario> {
 
 const PARTITIONS: i32 = 6;
 const KEYS: usize = 24;
-/// Sent at once, then a pause: enough load that every rebalance happens in the middle of it.
-const CHUNK: usize = 40;
-
-/// Sends numbered events until told to stop, while `work` runs; gives how many.
-fn under_load(test: &Test, work: impl FnOnce()) -> usize {
-    let (stop, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
-    std::thread::scope(|scope| {
-        let sender = scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                let first = sent.load(Ordering::Relaxed);
-                let pause = Duration::from_millis(2);
-                test.records.send_to(&test.topic, -1, &numbered("sleep 2", first, CHUNK, KEYS), pause);
-                sent.fetch_add(CHUNK, Ordering::Relaxed);
-            }
-        });
-        // Also when `work` panics: the scope waits for the sender.
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-        stop.store(true, Ordering::Relaxed);
-        sender.join().unwrap();
-        if let Err(panic) = ended {
-            std::panic::resume_unwind(panic);
-        }
-    });
-    sent.into_inner()
-}
-
 /// Catches: letting a partition go before what is under way is settled and committed (repeats), storing an
 /// offset beyond what is settled (losses), a handler that goes on for a partition that has its next owner
 /// (order), an assignment that takes the whole where it should take the difference.
@@ -62,7 +35,7 @@ fn join_and_leave(test: &Test, protocol: &str) {
     let start = || test.scripted(&["--group-protocol", protocol]);
     let mut members = vec![start()];
     members[0].wait_for_line("assigned", soon());
-    let sent = under_load(test, || {
+    let sent = under_load(test, "sleep 2", KEYS, || {
         for _ in 0..2 {
             let mut member = start();
             has_handled_some(&mut member);

@@ -1,8 +1,13 @@
 //! Numbered events over keys, and what must be true of those that were handled.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use crate::harness::Raw;
+use crate::harness::{Raw, Test};
+
+/// Sent at once by [`under_load`], two milliseconds after each.
+const CHUNK: usize = 40;
 
 /// `count` events from `first` on over `keys` keys; the data is `script key:number`.
 pub fn numbered(script: &str, first: usize, count: usize, keys: usize) -> Vec<Raw> {
@@ -55,4 +60,27 @@ pub fn assert_in_order_per_key(handled: &[(String, usize)]) {
             assert!(before.is_none_or(|before| before < *number), "{key}: {number} after {before:?}");
         }
     }
+}
+
+/// Sends numbered events until told to stop, while `work` runs; gives how many.
+pub fn under_load(test: &Test, script: &str, keys: usize, work: impl FnOnce()) -> usize {
+    let (stop, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let first = sent.load(Ordering::Relaxed);
+                let pause = Duration::from_millis(2);
+                test.records.send_to(&test.topic, -1, &numbered(script, first, CHUNK, keys), pause);
+                sent.fetch_add(CHUNK, Ordering::Relaxed);
+            }
+        });
+        // Also when `work` panics: the scope waits for the sender.
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        stop.store(true, Ordering::Relaxed);
+        sender.join().unwrap();
+        if let Err(panic) = ended {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    sent.into_inner()
 }
