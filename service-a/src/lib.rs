@@ -69,7 +69,7 @@ fn work(config: &Config, mut source: Source, stop: &AtomicBool) -> anyhow::Resul
         publish::run(config, &mut source, &mut DryRun::new(config.topic.as_str()), &mut summary, stop)?;
         return Ok(summary);
     }
-    let mut publisher = Publisher::new(&config.common.connection(), config.topic.clone())?;
+    let mut publisher = Publisher::new(&config.common.connection(), &config.topic)?;
     let result = publish::run(config, &mut source, &mut publisher, &mut summary, stop);
     // Also after an error: what was read before it is as good as any.
     publisher.flush(config.shutdown_deadline, || stop.load(Ordering::Relaxed));

@@ -6,6 +6,10 @@ use service_a::config::{Cli, Config};
 use service_a::report;
 use shared::{config, shutdown, telemetry};
 
+/// Records are freed by another thread than made them; see the dependency's reason.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let config = config::parse::<Cli>().config();
     telemetry::init(config.common.log_format);

@@ -44,7 +44,7 @@ pub fn run(
     stop: &AtomicBool,
 ) -> anyhow::Result<()> {
     let interval = config.pause();
-    let (progress, pace) = (Progress::new(config), Pace::new(Instant::now(), interval));
+    let (mut progress, pace) = (Progress::new(config), Pace::new(Instant::now(), interval));
     let mut taken = 0;
     while config.limit().is_none_or(|limit| taken < limit) && due(pace, taken, stop) {
         match source.next()? {
@@ -78,6 +78,9 @@ fn due(pace: Pace, n: u64, stop: &AtomicBool) -> bool {
     loop {
         if stop.load(Ordering::Relaxed) {
             return false;
+        }
+        if pace.is_full_speed() {
+            return true;
         }
         match pace.wait(n, Instant::now()) {
             Duration::ZERO => return true,

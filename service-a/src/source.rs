@@ -1,6 +1,7 @@
 //! The event source: where the events come from, one after the other.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
@@ -43,6 +44,9 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// Where events come from.
 pub struct Source {
     config: Config,
+    /// Shared by all events.
+    source: Arc<str>,
+    ty: Arc<str>,
     kind: Kind,
 }
 
@@ -61,7 +65,8 @@ impl Source {
             None => Kind::Counter(0),
             Some(path) => Kind::Lines { batches: lines::open(path)?, batch: Vec::new().into_iter() },
         };
-        Ok(Self { config: config.clone(), kind })
+        let (source, ty) = (config.source.as_str().into(), config.event_type().into());
+        Ok(Self { config: config.clone(), source, ty, kind })
     }
 
     /// The next event, without waiting long.
@@ -112,7 +117,7 @@ impl Source {
     }
 
     fn event(&self) -> NewEvent {
-        NewEvent::new(&self.config.source, self.config.event_type())
+        NewEvent::new(Arc::clone(&self.source), Arc::clone(&self.ty))
     }
 }
 

@@ -5,6 +5,7 @@
 //! counted and the first of them are named. What breaks it: the process dies between sending and
 //! acknowledgement. Its events may then be there, and are published again under new ids.
 
+use std::ffi::CString;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,13 +13,11 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{
-    BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer,
-};
+use rdkafka::producer::{DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
 
 use crate::client::{Connection, Context};
 use crate::event::NewEvent;
+use crate::raw::{self, HeaderList, Outgoing};
 use crate::topic::Topic;
 
 /// How many failures are kept by name.
@@ -31,7 +30,7 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// Publishes events to a topic. Blocks where there is no room, so it belongs on a thread of its own.
 pub struct Publisher {
     producer: ThreadedProducer<Deliveries>,
-    topic: Topic,
+    topic: CString,
     published: u64,
 }
 
@@ -62,35 +61,33 @@ impl Publisher {
     ///
     /// # Errors
     /// librdkafka refuses the settings.
-    pub fn new(connection: &Connection, topic: Topic) -> anyhow::Result<Self> {
+    pub fn new(connection: &Connection, topic: &Topic) -> anyhow::Result<Self> {
         let producer =
             ThreadedProducer::from_config_and_context(&connection.producer()?, Deliveries::default())?;
-        Ok(Self { producer, topic, published: 0 })
+        Ok(Self { producer, topic: CString::new(topic.as_str())?, published: 0 })
     }
 
     /// Takes an event, the `number`th of its source; returns before it is acknowledged. Waits while the queue
     /// is full, unless `stop` says to give up: then the event was not taken, and `false`.
     pub fn publish(&mut self, event: &NewEvent, number: u64, stop: impl Fn() -> bool) -> bool {
-        let mut record = BaseRecord::with_opaque_to(self.topic.as_str(), number as usize)
-            .timestamp(event.time.as_millisecond())
-            .headers(headers(event));
-        record.key = event.key.as_deref();
-        record.payload = event.data.as_deref();
-        loop {
-            match self.producer.send(record) {
-                Ok(()) => break,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), same)) => {
-                    if stop() {
-                        return false;
-                    }
-                    record = same;
-                    std::thread::sleep(ROOM);
-                }
-                Err((error, _)) => {
-                    self.producer.context().failed(number, &error);
-                    break;
-                }
+        let mut outgoing = Outgoing {
+            topic: &self.topic,
+            key: event.key.as_deref(),
+            value: event.data.as_deref(),
+            timestamp: event.time.as_millisecond(),
+            headers: headers(event),
+            opaque: number as usize,
+        };
+        while let Err((error, same)) = raw::send(self.producer.client(), outgoing) {
+            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                self.producer.context().failed(number, &error);
+                break;
             }
+            if stop() {
+                return false;
+            }
+            outgoing = same;
+            std::thread::sleep(ROOM);
         }
         self.published += 1;
         true
@@ -139,12 +136,13 @@ impl Drop for Publisher {
     }
 }
 
-fn headers(event: &NewEvent) -> OwnedHeaders {
-    let mut headers = Some(OwnedHeaders::new_with_capacity(8));
-    event.headers(|key, value| {
-        headers = headers.take().map(|headers| headers.insert(Header { key, value: Some(value) }));
+fn headers(event: &NewEvent) -> HeaderList {
+    let headers = HeaderList::new();
+    event.headers(|name, value| {
+        // Fails for nothing but a list that librdkafka has taken over, and this one is new.
+        let _ = headers.add(name.as_bytes(), Some(value.as_bytes()));
     });
-    headers.unwrap_or_default()
+    headers
 }
 
 /// Counts what the broker answers; no future an event.

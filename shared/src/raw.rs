@@ -12,11 +12,14 @@ use std::slice;
 use rdkafka::client::Client;
 use rdkafka::error::{IsError, KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::producer::ProducerContext;
 use rdkafka::util::IntoOpaque;
 use rdkafka_sys as sys;
+use rdkafka_sys::rd_kafka_vtype_t as vtype;
 
-use crate::consumer::{Acknowledged, Acknowledgements};
 use crate::record::{Origin, Record, RecordBuilder};
+
+type Value = sys::rd_kafka_vu_s__bindgen_ty_1;
 
 /// The largest record that a consumer hands over: librdkafka's `receive.message.max.bytes` by default.
 pub(crate) const MAX_FETCHED_BYTES: usize = 100_000_000;
@@ -64,68 +67,75 @@ fn for_each_header(message: &BorrowedMessage<'_>, mut each: impl FnMut(&[u8], Op
     }
 }
 
-/// Sends a copy of the record to another topic: the same key, value, timestamp and headers, then `extra` ones.
-/// Which partition it goes to follows from its key.
+/// A record to send: everything is copied before [`send`] returns.
+pub(crate) struct Outgoing<'a, O> {
+    pub(crate) topic: &'a CStr,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    /// Milliseconds since 1970; 0 is now.
+    pub(crate) timestamp: i64,
+    pub(crate) headers: HeaderList,
+    /// Comes back with the delivery report.
+    pub(crate) opaque: O,
+}
+
+/// Hands a record to the producer; its key decides on the partition.
 ///
 /// # Errors
-/// librdkafka does not take the record, for example because its queue is full.
-pub(crate) fn produce(
-    client: &Client<Acknowledgements>,
-    topic: &str,
-    record: &Record,
-    extra: &[(&str, String)],
-    acknowledged: Box<Acknowledged>,
-) -> Result<(), KafkaError> {
-    let headers = HeaderList::new();
-    for (name, value) in record.headers() {
-        headers.add(name, value)?;
-    }
-    for (name, value) in extra {
-        headers.add(name.as_bytes(), Some(value.as_bytes()))?;
-    }
-    let topic = std::ffi::CString::new(topic).map_err(KafkaError::Nul)?;
-    let opaque = acknowledged.into_ptr();
+/// librdkafka does not take it, for example because its queue is full: headers and opaque come back.
+pub(crate) fn send<'a, C, O>(
+    client: &Client<C>,
+    outgoing: Outgoing<'a, O>,
+) -> Result<(), (KafkaError, Outgoing<'a, O>)>
+where
+    C: ProducerContext<DeliveryOpaque = O>,
+    O: IntoOpaque,
+{
+    let Outgoing { topic, key, value, timestamp, headers, opaque } = outgoing;
+    let opaque = opaque.into_ptr();
     let memory = |bytes: Option<&[u8]>| sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 {
         ptr: bytes.map_or(ptr::null_mut(), |bytes| bytes.as_ptr().cast_mut().cast()),
         size: bytes.map_or(0, <[u8]>::len),
     };
-    use sys::rd_kafka_vtype_t as vtype;
-    type Value = sys::rd_kafka_vu_s__bindgen_ty_1;
     let values = [
         (vtype::RD_KAFKA_VTYPE_TOPIC, Value { cstr: topic.as_ptr() }),
         (vtype::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: sys::RD_KAFKA_MSG_F_COPY }),
-        (vtype::RD_KAFKA_VTYPE_KEY, Value { mem: memory(record.key()) }),
-        (vtype::RD_KAFKA_VTYPE_VALUE, Value { mem: memory(record.value()) }),
-        (vtype::RD_KAFKA_VTYPE_TIMESTAMP, Value { i64_: record.origin().timestamp.unwrap_or(0) }),
+        (vtype::RD_KAFKA_VTYPE_KEY, Value { mem: memory(key) }),
+        (vtype::RD_KAFKA_VTYPE_VALUE, Value { mem: memory(value) }),
+        (vtype::RD_KAFKA_VTYPE_TIMESTAMP, Value { i64_: timestamp }),
         (vtype::RD_KAFKA_VTYPE_HEADERS, Value { headers: headers.0 }),
         (vtype::RD_KAFKA_VTYPE_OPAQUE, Value { ptr: opaque }),
     ]
     .map(|(vtype, u)| sys::rd_kafka_vu_t { vtype, u });
     // SAFETY: every pointer lives until the call returns, and F_COPY lets librdkafka keep none of key and value.
     let error = unsafe { sys::rd_kafka_produceva(client.native_ptr(), values.as_ptr(), values.len()) };
-    // SAFETY: not null after an error; destroyed once, here.
-    let code = unsafe { sys::rd_kafka_error_code(error) };
-    if !code.is_error() {
+    if error.is_null() {
         std::mem::forget(headers); // librdkafka has taken them over
         return Ok(());
     }
+    // SAFETY: not null; ours to read and to destroy, once, here.
+    let code = unsafe {
+        let code = sys::rd_kafka_error_code(error);
+        sys::rd_kafka_error_destroy(error);
+        code
+    };
     // SAFETY: librdkafka did not take the record, so that its opaque is ours again.
-    drop(unsafe { <Box<Acknowledged> as IntoOpaque>::from_ptr(opaque) });
-    // SAFETY: see above; the error is ours.
-    unsafe { sys::rd_kafka_error_destroy(error) };
-    Err(KafkaError::MessageProduction(RDKafkaErrorCode::from(code)))
+    let opaque = unsafe { O::from_ptr(opaque) };
+    let error = KafkaError::MessageProduction(RDKafkaErrorCode::from(code));
+    Err((error, Outgoing { topic, key, value, timestamp, headers, opaque }))
 }
 
 /// Headers that librdkafka has not taken over yet.
-struct HeaderList(*mut sys::rd_kafka_headers_t);
+pub(crate) struct HeaderList(*mut sys::rd_kafka_headers_t);
 
 impl HeaderList {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // SAFETY: allocates; nothing can be wrong about the argument, a first guess at the size.
         Self(unsafe { sys::rd_kafka_headers_new(8) })
     }
 
-    fn add(&self, name: &[u8], value: Option<&[u8]>) -> Result<(), KafkaError> {
+    /// Adds a header at the end.
+    pub(crate) fn add(&self, name: &[u8], value: Option<&[u8]>) -> Result<(), KafkaError> {
         let (data, size) =
             value.map_or((ptr::null(), 0), |value| (value.as_ptr().cast::<c_void>(), value.len()));
         let name_ptr = name.as_ptr().cast::<c_char>();
@@ -138,7 +148,7 @@ impl HeaderList {
 
 impl Drop for HeaderList {
     fn drop(&mut self) {
-        // SAFETY: the list is ours; `produce` forgets it when it is not any more.
+        // SAFETY: the list is ours; `send` forgets it when it is not any more.
         unsafe { sys::rd_kafka_headers_destroy(self.0) };
     }
 }

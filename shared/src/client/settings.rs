@@ -81,9 +81,9 @@ impl Connection {
             // How long an outage may last before an event counts as not acknowledged.
             .set("delivery.timeout.ms", "60000")
             .set("message.max.bytes", MAX_RECORD_BYTES.to_string())
-            // The default queue is 1 GiB. 50,000 events keep the broker busy; 24 MiB bound the memory.
-            .set("queue.buffering.max.messages", "50000")
-            .set("queue.buffering.max.kbytes", (24 * 1024).to_string());
+            // The default queue is 1 GiB. 10,000 events keep the broker busy; 16 MiB bound the memory.
+            .set("queue.buffering.max.messages", "10000")
+            .set("queue.buffering.max.kbytes", (16 * 1024).to_string());
         self.finish(config)
     }
 
@@ -101,9 +101,15 @@ impl Connection {
             .set("auto.commit.interval.ms", "1000")
             .set("auto.offset.reset", group.on_missing_offsets)
             // A full local queue stops a partition's fetch; the default starts it again after a whole second.
-            .set("fetch.queue.backoff.ms", "10")
-            // Enough to keep the lanes busy; the defaults hold 64 MiB a consumer.
-            .set("queued.max.messages.kbytes", "8192")
+            .set("fetch.queue.backoff.ms", "2")
+            // Enough to keep the lanes busy. The defaults hold 64 MiB a consumer, and a small record costs five
+            // times its size here, so that the count matters more than the bytes.
+            .set("queued.min.messages", "10000")
+            .set("queued.max.messages.kbytes", "4096")
+            // A fetch is bounded in compressed bytes and may be ten times as large in memory. A larger record
+            // still comes, alone (KIP-74).
+            .set("fetch.max.bytes", (1024 * 1024).to_string())
+            .set("max.partition.fetch.bytes", (128 * 1024).to_string())
             // New events within 50 ms on brokers that answer an empty fetch only when the wait is over.
             .set("fetch.wait.max.ms", "50")
             // librdkafka's default trusts the disk and the network; costs less than 1 % of a core here.

@@ -6,6 +6,7 @@
 //! header names over as C strings.
 
 use std::collections::HashMap;
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::client::{Connection, Context};
 use crate::event::{Event, Undecodable};
-use crate::raw;
+use crate::raw::{self, HeaderList, Outgoing};
 use crate::record::{Origin, Record};
 use crate::topic::Topic;
 
@@ -89,7 +90,7 @@ pub(super) struct KafkaDeadLetters {
     producer: ThreadedProducer<Acknowledgements>,
     group: String,
     /// The dead-letter topic of each topic.
-    topics: HashMap<String, Topic>,
+    topics: HashMap<String, CString>,
 }
 
 impl KafkaDeadLetters {
@@ -104,6 +105,10 @@ impl KafkaDeadLetters {
         // Few and precious: sent at once, and known to have failed soon enough to say so.
         config.set("linger.ms", "0").set("delivery.timeout.ms", "15000");
         let producer = ThreadedProducer::from_config_and_context(&config, Acknowledgements::default())?;
+        let topics = topics
+            .into_iter()
+            .map(|(topic, letters)| Ok((topic, CString::new(letters.to_string())?)))
+            .collect::<anyhow::Result<_>>()?;
         Ok(Self { producer, group: group.to_owned(), topics })
     }
 }
@@ -111,26 +116,39 @@ impl KafkaDeadLetters {
 impl DeadLetters for KafkaDeadLetters {
     fn publish<'a>(&'a self, letter: &'a DeadLetter) -> BoxFuture<'a, Result<(), String>> {
         async move {
-            let record = letter.body.record();
-            let source = record.origin().topic;
+            let source = letter.body.record().origin().topic;
             let topic =
                 self.topics.get(source).ok_or_else(|| format!("no dead-letter topic for {source}"))?;
             let (acknowledged, wait) = oneshot::channel();
-            raw::produce(
-                self.producer.client(),
-                topic.as_str(),
-                record,
-                &letter.headers(&self.group),
-                Box::new(acknowledged),
-            )
-            .map_err(|error| format!("{topic}: {error}"))?;
-            match wait.await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(format!("{topic}: {error}")),
-                Err(_) => Err(format!("{topic}: the producer is gone")),
-            }
+            let answer = match self.send(topic, letter, acknowledged) {
+                Ok(()) => wait.await.unwrap_or(Err(KafkaError::Canceled)),
+                Err(error) => Err(error),
+            };
+            answer.map_err(|error| format!("{}: {error}", topic.to_string_lossy()))
         }
         .boxed()
+    }
+}
+
+impl KafkaDeadLetters {
+    fn send(&self, topic: &CStr, letter: &DeadLetter, acknowledged: Acknowledged) -> Result<(), KafkaError> {
+        let record = letter.body.record();
+        let headers = HeaderList::new();
+        for (name, value) in record.headers() {
+            headers.add(name, value)?;
+        }
+        for (name, value) in letter.headers(&self.group) {
+            headers.add(name.as_bytes(), Some(value.as_bytes()))?;
+        }
+        let outgoing = Outgoing {
+            topic,
+            key: record.key(),
+            value: record.value(),
+            timestamp: record.origin().timestamp.unwrap_or(0),
+            headers,
+            opaque: Box::new(acknowledged),
+        };
+        raw::send(self.producer.client(), outgoing).map_err(|(error, _)| error)
     }
 }
 
@@ -149,10 +167,10 @@ impl Drop for KafkaDeadLetters {
 
 /// Hands each acknowledgement to who waits for it.
 #[derive(Debug, Default)]
-pub(crate) struct Acknowledgements(Context);
+pub(super) struct Acknowledgements(Context);
 
 /// Completes when the broker has answered.
-pub(crate) type Acknowledged = oneshot::Sender<Result<(), KafkaError>>;
+pub(super) type Acknowledged = oneshot::Sender<Result<(), KafkaError>>;
 
 impl ClientContext for Acknowledgements {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {

@@ -38,7 +38,6 @@ use anyhow::Context as _;
 use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-pub(crate) use self::dead_letter::{Acknowledged, Acknowledgements};
 pub(crate) use self::handler::AnyHandler;
 pub use self::handler::{Data, Effects, HandleError, Handler, Json};
 pub use self::handlers::{Handlers, HandlersError};

@@ -1,0 +1,74 @@
+//! One subject, one run: a process of its own, its CPU time and its memory as the kernel counts them.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use nix::sys::resource::{UsageWho, getrusage};
+
+/// What a run took.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub(crate) wall: Duration,
+    /// User and system time of the process; the broker's is not in it.
+    pub(crate) cpu: Duration,
+    /// The most memory it had resident, as sampled.
+    pub(crate) peak_kib: u64,
+    /// What it printed on standard output.
+    pub(crate) output: String,
+}
+
+/// Runs the command to its end.
+///
+/// # Errors
+/// It cannot be started, or does not succeed.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<Run> {
+    let before = children_cpu()?;
+    let start = Instant::now();
+    let mut child = command
+        .env("RUST_LOG", "warn")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("start")?;
+    let mut peak_kib = 0;
+    while child.try_wait()?.is_none() {
+        peak_kib = peak_kib.max(resident_peak_kib(child.id()).unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let wall = start.elapsed();
+    let done = child.wait_with_output()?;
+    anyhow::ensure!(done.status.success(), "{command:?} ended with {}", done.status);
+    let output = String::from_utf8_lossy(&done.stdout).into_owned();
+    Ok(Run { wall, cpu: children_cpu()? - before, peak_kib, output })
+}
+
+/// The time of all children that have ended; the difference of two readings is one child's.
+fn children_cpu() -> anyhow::Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let seconds = |time: nix::sys::time::TimeVal| {
+        Duration::from_secs(time.tv_sec().unsigned_abs())
+            + Duration::from_micros(time.tv_usec().unsigned_abs())
+    };
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
+}
+
+fn resident_peak_kib(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}
+
+/// The program of that name, built like this one and standing beside it.
+///
+/// # Errors
+/// It cannot be built.
+pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let beside = std::env::current_exe()?.with_file_name(name);
+    let profile: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo).args(["build", "--quiet", "-p", name]).args(profile).status()?;
+    anyhow::ensure!(built.success() && beside.exists(), "cannot build {name}");
+    Ok(beside)
+}

@@ -1,0 +1,165 @@
+//! The bare clients: as little code around rdkafka as does the same work with the same settings.
+
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use rdkafka::consumer::{BaseConsumer, Consumer, StreamConsumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer};
+use shared::client::{Group, GroupProtocol};
+use shared::config::CommonArgs;
+use shared::event::NewEvent;
+
+/// Which client, over what.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Subject {
+    client: Client,
+    #[command(flatten)]
+    common: CommonArgs,
+    #[arg(long)]
+    topic: String,
+    #[arg(long)]
+    group: Option<String>,
+    #[arg(long)]
+    events: u64,
+    #[arg(long)]
+    from: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Client {
+    BaseConsumer,
+    StreamConsumer,
+    BaseProducer,
+    FutureProducer,
+}
+
+/// How many sends a FutureProducer has under way.
+const WINDOW: usize = 10_000;
+
+pub(crate) fn run(subject: &Subject) -> anyhow::Result<()> {
+    match subject.client {
+        Client::BaseConsumer => base_consumer(subject),
+        Client::StreamConsumer => stream_consumer(subject),
+        Client::BaseProducer => base_producer(subject),
+        Client::FutureProducer => future_producer(subject),
+    }
+}
+
+impl Subject {
+    /// The settings of service-b.
+    fn consumer<C: rdkafka::config::FromClientConfig>(&self) -> anyhow::Result<C> {
+        let id = self.group.clone().unwrap_or_default();
+        let protocol = GroupProtocol::Classic;
+        let group = Group { id, instance_id: None, protocol, on_missing_offsets: "earliest" };
+        Ok(self.common.connection().consumer(&group)?.create()?)
+    }
+
+    fn lines(&self) -> anyhow::Result<impl Iterator<Item = std::io::Result<Vec<u8>>>> {
+        let file = std::fs::File::open(self.from.clone().unwrap_or_default())?;
+        Ok(std::io::BufReader::new(file).split(b'\n'))
+    }
+}
+
+/// The least that a consumer does.
+fn base_consumer(subject: &Subject) -> anyhow::Result<()> {
+    let consumer: BaseConsumer = subject.consumer()?;
+    consumer.subscribe(&[&subject.topic])?;
+    let mut seen = 0;
+    while seen < subject.events {
+        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+            store(&consumer, &message?)?;
+            seen += 1;
+        }
+    }
+    Ok(())
+}
+
+/// The loop that most services write.
+#[tokio::main]
+async fn stream_consumer(subject: &Subject) -> anyhow::Result<()> {
+    let consumer: StreamConsumer = subject.consumer()?;
+    consumer.subscribe(&[&subject.topic])?;
+    for _ in 0..subject.events {
+        store(&consumer, &consumer.recv().await?)?;
+    }
+    Ok(())
+}
+
+fn store<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &impl Consumer<C>,
+    message: &BorrowedMessage<'_>,
+) -> anyhow::Result<()> {
+    std::hint::black_box(message.payload());
+    Ok(consumer.store_offset_from_message(message)?)
+}
+
+/// The same headers as service-a writes, with constant values: their bytes count, their making does not.
+fn headers(like: &NewEvent) -> OwnedHeaders {
+    let mut headers = OwnedHeaders::new();
+    like.headers(|key, value| {
+        headers = std::mem::take(&mut headers).insert(Header { key, value: Some(value) });
+    });
+    headers
+}
+
+fn like() -> NewEvent {
+    NewEvent::new("/service-a", "com.example.line.read.v1").data("text/plain", "")
+}
+
+fn base_producer(subject: &Subject) -> anyhow::Result<()> {
+    let producer: BaseProducer = subject.common.connection().producer()?.create()?;
+    let headers = headers(&like());
+    for line in subject.lines()? {
+        let line = line?;
+        let mut record: BaseRecord<'_, [u8], [u8]> =
+            BaseRecord::to(&subject.topic).payload(line.as_slice()).headers(headers.clone());
+        while let Err((error, same)) = producer.send(record) {
+            anyhow::ensure!(is_full(&error), error);
+            record = same;
+            producer.poll(Duration::from_millis(2));
+        }
+        producer.poll(Duration::ZERO);
+    }
+    Ok(producer.flush(Duration::from_secs(60))?)
+}
+
+fn is_full(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
+}
+
+#[tokio::main]
+async fn future_producer(subject: &Subject) -> anyhow::Result<()> {
+    let producer: FutureProducer = subject.common.connection().producer()?.create()?;
+    let headers = headers(&like());
+    let mut under_way = FuturesOrdered::new();
+    for line in subject.lines()? {
+        let line = line?;
+        let mut record: FutureRecord<'_, [u8], [u8]> =
+            FutureRecord::to(&subject.topic).payload(line.as_slice()).headers(headers.clone());
+        loop {
+            match producer.send_result(record) {
+                Ok(delivery) => break under_way.push_back(delivery),
+                Err((error, same)) if is_full(&error) => record = same,
+                Err((error, _)) => return Err(error.into()),
+            }
+            if let Some(delivery) = under_way.next().await {
+                delivery?.map_err(|(error, _)| error)?;
+            }
+        }
+        while under_way.len() >= WINDOW {
+            if let Some(delivery) = under_way.next().await {
+                delivery?.map_err(|(error, _)| error)?;
+            }
+        }
+    }
+    while let Some(delivery) = under_way.next().await {
+        delivery?.map_err(|(error, _)| error)?;
+    }
+    Ok(())
+}
