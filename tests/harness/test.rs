@@ -114,11 +114,16 @@ impl Test {
         command
     }
 
-    /// The last lines of every program, for the report of a failure.
+    /// The last lines of every program, for the report of a failure; all of them are in the files it names.
     pub fn report(&self) -> String {
         let started = self.started.lock().unwrap();
-        let of = |(name, log): &(String, Arc<Log>)| format!("--- {name}\n{}\n", log.tail(25));
-        started.iter().map(of).collect()
+        let of = |(number, (name, log)): (usize, &(String, Arc<Log>))| {
+            let file = format!("{}/{}.{number}.{name}.log", env!("CARGO_TARGET_TMPDIR"), self.topic);
+            // The report stands without it.
+            let _ = std::fs::write(&file, log.all().join("\n"));
+            format!("--- {name}, whole in {file}\n{}\n", log.tail(25))
+        };
+        started.iter().enumerate().map(of).collect()
     }
 }
 

@@ -69,6 +69,9 @@ impl Stage {
                     .to_owned(),
             ),
             (Need::Kcat, _) => tools::kcat_missing(),
+            (Need::Python, Tier::Embedded) => {
+                Some("kafka-python asks for more than the embedded broker answers".to_owned())
+            }
             (Need::Python, _) => tools::python_missing(),
             (Need::Readme, _) => {
                 let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");

@@ -126,9 +126,8 @@ fn odd() -> Vec<(String, Raw)> {
 fn odd_records_that_are_events_are_handled(test: &Test) {
     let topic = test.topic(1);
     let odd = odd();
-    for (_, raw) in &odd {
-        test.records.send(topic, std::slice::from_ref(raw));
-    }
+    let records: Vec<Raw> = odd.iter().map(|(_, raw)| raw.clone()).collect();
+    test.records.send(topic, &records);
     let mut b = test.service_b(&["--until-caught-up", "--concurrency", "1"]);
     assert_eq!(b.exit_code(soon()), Some(0));
     let ends = format!("handled {}, dead letters 0", odd.len());
