@@ -37,6 +37,11 @@ impl Broker {
         Self::Embedded(EmbeddedBroker::start(Options::default()).unwrap())
     }
 
+    /// Whether it is Kafka itself, and not what stands in for it.
+    pub fn is_kafka(&self) -> bool {
+        !matches!(self, Self::Embedded(_))
+    }
+
     /// What clients take as `bootstrap.servers`.
     pub fn address(&self) -> String {
         match self {

@@ -29,12 +29,12 @@ impl Python {
     }
 }
 
-/// Why kafka-python cannot be used.
+/// Why kafka-python cannot be used. service-a's batches are compressed with lz4, which it needs a library for.
 pub fn python_missing() -> Option<String> {
     let program = Python::program();
-    let found = Command::new(&program).args(["-c", "import kafka"]).output();
+    let found = Command::new(&program).args(["-c", "import kafka, lz4"]).output();
     let found = found.is_ok_and(|output| output.status.success());
-    (!found).then(|| format!("{program} has no kafka-python: name one that has it in KAFKA_PYTHON"))
+    (!found).then(|| format!("{program} has no kafka-python with lz4: name one that has it in KAFKA_PYTHON"))
 }
 
 fn output(command: &mut Command, input: &str) -> String {

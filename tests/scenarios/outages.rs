@@ -25,6 +25,9 @@ fn nowhere() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
+/// How soon a client looks again for its broker: ten seconds by default, which is long for a test.
+const QUICK: [&str; 2] = ["--kafka", "reconnect.backoff.max.ms=500"];
+
 /// Catches: an end of either service when the broker goes, a send that is given up too early or passes another,
 /// an offset committed for what was only received.
 fn a_killed_broker_comes_back_and_nothing_is_lost(test: &Test) {
@@ -35,9 +38,10 @@ fn a_killed_broker_comes_back_and_nothing_is_lost(test: &Test) {
     let line = |number: usize| format!(r#"{{"key":"k{}","n":{number}}}"#, number % 20);
     std::fs::write(&file, (0..COUNT).map(line).collect::<Vec<_>>().join("\n")).unwrap();
 
-    let mut b = test.service_b(&[]);
+    let mut b = test.service_b(&QUICK);
     b.wait_for_line("assigned", soon());
-    let mut a = test.service_a(&["--from", file.to_str().unwrap(), "--key-field", "key", "--rate", "500"]);
+    let lines = ["--from", file.to_str().unwrap(), "--key-field", "key", "--rate", "500"];
+    let mut a = test.service_a(&[lines.as_slice(), &QUICK].concat());
     eventually(soon(), "some are handled", || (printed(&b).len() > 300).then_some(()));
     test.broker.down();
     b.wait_for_line("librdkafka keeps trying", soon());
