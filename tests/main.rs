@@ -43,6 +43,6 @@ fn main() -> ExitCode {
         return libtest_mimic::run(&arguments, harness::names_only(scenarios::all())).exit_code();
     }
     let stage = harness::Stage::set();
-    // The stage is shared with the trials, and gone with them: the container ends here, also after a failure.
-    libtest_mimic::run(&arguments, harness::trials(stage, scenarios::all())).exit_code()
+    // The container ends with the stage, at the end of this function, also after a failure.
+    libtest_mimic::run(&arguments, harness::trials(&stage, scenarios::all())).exit_code()
 }

@@ -112,7 +112,7 @@ impl Broker {
             Self::Embedded(broker) => broker.set_down(false).unwrap(),
         }
         let records = Records::new(self.address());
-        eventually(Duration::from_secs(60), "the broker is back", || records.answers().then_some(()));
+        eventually(Duration::from_mins(1), "the broker is back", || records.answers().then_some(()));
     }
 
     /// What members of a group must be told here, besides their defaults: see the embedded broker's text on

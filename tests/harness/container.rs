@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 const IMAGE: (&str, &str) = ("apache/kafka", "4.3.1");
 
 /// Pulling the image may take this long.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// Everything that a single node needs. With one of these set the image drops its own defaults, so all are here.
 const SETTINGS: [(&str, &str); 19] = [
@@ -34,7 +34,6 @@ const SETTINGS: [(&str, &str); 19] = [
     ("KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS", "0"),
     // A test that misspells a topic should not find one.
     ("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false"),
-    // Tests read a group's offsets before its first member commits any.
     ("KAFKA_LOG_DIRS", "/var/lib/kafka/data"),
     ("KAFKA_HEAP_OPTS", "-Xms256m -Xmx512m"),
     ("KAFKA_JVM_PERFORMANCE_OPTS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"),
@@ -45,7 +44,7 @@ const SETTINGS: [(&str, &str); 19] = [
 pub struct Container {
     runtime: Runtime,
     // An option, because removing takes it away.
-    container: Option<ContainerAsync<GenericImage>>,
+    running: Option<ContainerAsync<GenericImage>>,
     /// What clients take as `bootstrap.servers`.
     pub address: String,
 }
@@ -70,11 +69,11 @@ impl Container {
         let started = runtime.block_on(async { tokio::time::timeout(PATIENCE, image.start()).await });
         let container = started.context("the container did not start in time")??;
         runtime.spawn(remove_when_interrupted(container.id().to_owned()));
-        Ok(Self { runtime, container: Some(container), address })
+        Ok(Self { runtime, running: Some(container), address })
     }
 
     fn container(&self) -> &ContainerAsync<GenericImage> {
-        self.container.as_ref().expect("there until the drop")
+        self.running.as_ref().expect("there until the drop")
     }
 
     /// Kills the broker: no time to say goodbye.
@@ -90,7 +89,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        if let Some(container) = self.container.take()
+        if let Some(container) = self.running.take()
             && let Err(error) = self.runtime.block_on(container.rm())
         {
             eprintln!("the container stays behind: {error}");

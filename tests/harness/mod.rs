@@ -4,6 +4,7 @@ mod broker;
 mod container;
 mod log;
 mod process;
+mod raw;
 mod records;
 mod scenario;
 mod sys;
@@ -13,7 +14,7 @@ mod tools;
 mod wait;
 
 pub use self::process::{Process, Signal};
-pub use self::records::{Raw, Sent, event_headers};
+pub use self::raw::{Raw, Sent, event_headers};
 pub(crate) use self::scenario::scenario;
 pub use self::scenario::{Need, Scenario, names_only, trials};
 pub use self::test::{Test, printed};

@@ -1,4 +1,4 @@
-//! Records as they are on the wire: sent and read without the services' own code.
+//! A client for records, groups and offsets that shares no code with the services.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,73 +8,15 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::DeliveryResult;
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::raw::{Raw, Sent};
 use super::sys;
 
 /// How long the broker may take for one answer.
 const ANSWER: Duration = Duration::from_secs(20);
-
-/// A record's bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Raw {
-    /// Null and empty differ.
-    pub key: Option<Vec<u8>>,
-    /// Null and empty differ.
-    pub value: Option<Vec<u8>>,
-    /// In order, names as bytes.
-    pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-}
-
-impl Raw {
-    /// A record with key and value.
-    pub fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
-        Self { key: Some(key.into()), value: Some(value.into()), headers: Vec::new() }
-    }
-
-    /// With one more header.
-    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name.as_ref().to_vec(), Some(value.as_ref().to_vec())));
-        self
-    }
-
-    /// With more headers.
-    pub fn with(mut self, headers: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Self {
-        self.headers.extend(headers);
-        self
-    }
-
-    /// The last header of that name, as text.
-    pub fn text(&self, name: &str) -> Option<String> {
-        let value = self.headers.iter().rev().find(|(of, _)| of == name.as_bytes())?.1.as_ref()?;
-        Some(String::from_utf8_lossy(value).into_owned())
-    }
-
-    /// The value, as text.
-    pub fn value_text(&self) -> String {
-        String::from_utf8_lossy(self.value.as_deref().unwrap_or_default()).into_owned()
-    }
-}
-
-/// A record and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
-    /// Partition.
-    pub partition: i32,
-    /// Offset.
-    pub offset: i64,
-    /// What stands there.
-    pub record: Raw,
-}
-
-/// The headers that a CloudEvent in binary mode must have, as a foreign client would write them.
-pub fn event_headers(id: &str, ty: &str) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
-    [("ce_specversion", "1.0"), ("ce_id", id), ("ce_source", "/tests"), ("ce_type", ty)]
-        .iter()
-        .map(|(name, value)| (name.as_bytes().to_vec(), Some(value.as_bytes().to_vec())))
-        .collect()
-}
 
 /// Counts what could not be delivered.
 #[derive(Debug, Default)]
@@ -169,21 +111,21 @@ impl Records {
     /// First and next offset of each partition.
     pub fn ends(&self, topic: &str) -> BTreeMap<i32, (i64, i64)> {
         let consumer: BaseConsumer = self.config().create().unwrap();
-        let ids = self.partitions(&consumer, topic);
+        let ids = Self::partitions(&consumer, topic);
         ids.into_iter().map(|id| (id, consumer.fetch_watermarks(topic, id, ANSWER).unwrap())).collect()
     }
 
-    fn partitions(&self, consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
+    fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
         let metadata = consumer.fetch_metadata(Some(topic), ANSWER).unwrap();
         let found = metadata.topics().first().filter(|topic| topic.error().is_none());
-        found.map_or_else(Vec::new, |topic| topic.partitions().iter().map(|one| one.id()).collect())
+        found.map_or_else(Vec::new, |topic| topic.partitions().iter().map(MetadataPartition::id).collect())
     }
 
     /// The group's committed offset of each partition that has one.
     pub fn committed(&self, group: &str, topic: &str) -> BTreeMap<i32, i64> {
         let consumer: BaseConsumer = self.config().set("group.id", group).create().unwrap();
         let mut asked = TopicPartitionList::new();
-        for id in self.partitions(&consumer, topic) {
+        for id in Self::partitions(&consumer, topic) {
             asked.add_partition(topic, id);
         }
         // In a scope of its own: the list would keep the consumer from closing.

@@ -59,10 +59,10 @@ pub fn names_only(scenarios: Vec<Scenario>) -> Vec<Trial> {
 }
 
 /// The scenarios, ready to run.
-pub fn trials(stage: Arc<Stage>, scenarios: Vec<Scenario>) -> Vec<Trial> {
+pub fn trials(stage: &Arc<Stage>, scenarios: Vec<Scenario>) -> Vec<Trial> {
     std::panic::set_hook(Box::new(|panic| LAST_PANIC.set(Some(panic.to_string()))));
     let trial = |scenario: Scenario| {
-        let stage = Arc::clone(&stage);
+        let stage = Arc::clone(stage);
         Trial::ignorable_test(scenario.name, move || attempt(&stage, &scenario))
     };
     scenarios.into_iter().map(trial).collect()

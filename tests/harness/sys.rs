@@ -9,7 +9,7 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka_sys as sys;
 use sys::rd_kafka_vtype_t as kind;
 
-use super::records::{Raw, Sent};
+use super::raw::{Raw, Sent};
 
 /// Copies a record out of the client.
 pub fn copy(message: &BorrowedMessage<'_>) -> Sent {

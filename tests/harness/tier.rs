@@ -118,6 +118,6 @@ fn build() {
         cargo.arg("--release");
     }
     let mut build = Process::start(cargo);
-    let code = build.exit_code(std::time::Duration::from_secs(1200));
+    let code = build.exit_code(std::time::Duration::from_mins(20));
     assert_eq!(code, Some(0), "the services do not build:\n{}", build.stderr().join("\n"));
 }

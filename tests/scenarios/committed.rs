@@ -35,7 +35,7 @@ fn committed_offsets_only_grow_and_stay_behind_what_is_handled(test: &Test) {
     let mut b = test.scripted(&["--concurrency", "4"]);
     let mut last = BTreeMap::new();
     let mut seen = 0;
-    eventually(Duration::from_secs(60), "all is committed", || {
+    eventually(Duration::from_mins(1), "all is committed", || {
         // First the commits, then what is handled: whatever is committed must have been printed before.
         let committed = test.records.committed(&test.group, topic);
         for (partition, offset) in &committed {

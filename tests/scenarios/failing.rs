@@ -34,10 +34,10 @@ fn data(b: &Process) -> Vec<String> {
 /// The value, delivery count and reason of each dead letter.
 fn letters(test: &Test) -> Vec<(String, String, String)> {
     let all = test.records.all(&test.dead_letters());
-    let text = |record: &Raw, name: &str| record.text(&format!("__dlq.errors.{name}")).unwrap_or_default();
+    let said = |record: &Raw, name: &str| record.text(&format!("__dlq.errors.{name}")).unwrap_or_default();
     all.iter()
         .map(|sent| {
-            (sent.record.value_text(), text(&sent.record, "delivery.count"), text(&sent.record, "message"))
+            (sent.record.value_text(), said(&sent.record, "delivery.count"), said(&sent.record, "message"))
         })
         .collect()
 }

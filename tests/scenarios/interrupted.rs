@@ -94,7 +94,7 @@ fn kill_9_of_service_b_loses_nothing(test: &Test) {
     first.signal(Signal::Kill);
     assert_eq!(first.exit_code(soon()), None);
     let mut second = test.scripted(&[quick, &["--until-caught-up"]].concat());
-    assert_eq!(second.exit_code(Duration::from_secs(60)), Some(0));
+    assert_eq!(second.exit_code(Duration::from_mins(1)), Some(0));
     let all = all(&[first, second]);
     assert_none_lost(&all, COUNT);
     assert_in_order_per_key(&all);
@@ -111,7 +111,7 @@ fn a_member_that_stood_still_too_long_gives_way(test: &Test) {
     at_least(&first, 200);
     first.signal(Signal::Stop);
     let mut second = test.scripted(&[quick, &["--until-caught-up"]].concat());
-    assert_eq!(second.exit_code(Duration::from_secs(60)), Some(0));
+    assert_eq!(second.exit_code(Duration::from_mins(1)), Some(0));
     let ends = test.records.committed(&test.group, topic);
     first.signal(Signal::Cont);
     first.wait_for_line("lost", soon());

@@ -50,13 +50,13 @@ fn ten_events_arrive_in_order_each_once(test: &Test) {
     for (sent, id) in records.iter().zip(ids) {
         let record = &sent.record;
         assert_eq!(record.key.as_deref(), Some(b"counter".as_slice()));
-        let text = |name| record.text(name).unwrap_or_default();
-        assert_eq!(text("ce_specversion"), "1.0");
-        assert_eq!(text("ce_type"), "com.example.counter.event_created.v1");
-        assert_eq!(text("ce_source"), "/service-a");
-        assert_eq!(text("content-type"), "text/plain");
-        assert_eq!(text("ce_id"), id);
-        assert!(text("ce_time").ends_with('Z'), "{}", text("ce_time"));
+        let header = |name| record.text(name).unwrap_or_default();
+        assert_eq!(header("ce_specversion"), "1.0");
+        assert_eq!(header("ce_type"), "com.example.counter.event_created.v1");
+        assert_eq!(header("ce_source"), "/service-a");
+        assert_eq!(header("content-type"), "text/plain");
+        assert_eq!(header("ce_id"), id);
+        assert!(header("ce_time").ends_with('Z'), "{}", header("ce_time"));
     }
 }
 

@@ -11,6 +11,7 @@ mod outages;
 mod quick_start;
 mod refused_letters;
 mod sharing;
+mod unhandled;
 mod usage;
 mod work;
 
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Scenario> {
         odd_records::scenarios(),
         odd_values::scenarios(),
         other_clients::scenarios(),
+        unhandled::scenarios(),
         usage::scenarios(),
     ]
     .concat()

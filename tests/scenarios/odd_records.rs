@@ -9,8 +9,6 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         scenario!(bad_records_become_dead_letters_with_their_reason_and_their_bytes),
         scenario!(odd_records_that_are_events_are_handled),
-        scenario!(an_event_without_a_handler_is_a_dead_letter),
-        scenario!(an_event_without_a_handler_is_skipped_if_told),
     ]
 }
 
@@ -138,29 +136,4 @@ fn odd_records_that_are_events_are_handled(test: &Test) {
     shown.sort();
     expected.sort();
     assert_eq!(shown, expected);
-}
-
-fn one_without_a_handler(test: &Test, unhandled: &[&str]) -> Vec<String> {
-    let topic = test.topic(1);
-    let known = Raw::new("k", "known").with(event_headers("1", "com.example.known.v1"));
-    let unknown = Raw::new("k", "unknown").with(event_headers("2", "com.elsewhere.v1"));
-    test.records.send(topic, &[unknown, known]);
-    let mut b =
-        test.service_b(&[&["--handle", "com.example.*=log", "--until-caught-up"], unhandled].concat());
-    assert_eq!(b.exit_code(soon()), Some(0));
-    assert_eq!(printed(&b).into_iter().map(|(_, data, _)| data).collect::<Vec<_>>(), ["known"]);
-    let letters = test.records.all(&test.dead_letters());
-    letters.iter().map(|sent| sent.record.text("__dlq.errors.message").unwrap_or_default()).collect()
-}
-
-/// Catches: an event that disappears because nobody wanted it.
-fn an_event_without_a_handler_is_a_dead_letter(test: &Test) {
-    let reasons = one_without_a_handler(test, &[]);
-    assert_eq!(reasons.len(), 1);
-    assert!(reasons[0].contains("com.elsewhere.v1"), "{reasons:?}");
-}
-
-/// Catches: `--unhandled skip` without effect.
-fn an_event_without_a_handler_is_skipped_if_told(test: &Test) {
-    assert_eq!(one_without_a_handler(test, &["--unhandled", "skip"]), [""; 0]);
 }

@@ -41,9 +41,9 @@ fn what_service_a_sends_kcat_reads(test: &Test) {
     publish(test);
     let address = test.broker.address();
     let read = ["-b", &address, "-t", &test.topic, "-C", "-o", "beginning", "-e", "-q", "-f", "%k %s %h\\n"];
-    let text = kcat(&read, "");
-    let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 10, "{text}");
+    let output = kcat(&read, "");
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(lines.len(), 10, "{output}");
     for (line, event) in lines.iter().zip(ten()) {
         assert!(line.starts_with(&format!("counter {event} ")), "{line}");
         assert!(line.contains("ce_specversion=1.0") && line.contains("content-type=text/plain"), "{line}");
@@ -69,7 +69,7 @@ fn what_kafka_python_sends_is_handled(test: &Test) {
 fn what_service_a_sends_kafka_python_reads(test: &Test) {
     test.topic(1);
     publish(test);
-    let text = Python::run(&format!(
+    let output = Python::run(&format!(
         "import kafka\n\
          consumer = kafka.KafkaConsumer('{}', bootstrap_servers='{}', auto_offset_reset='earliest',\n\
          \x20                              group_id=None, consumer_timeout_ms=4000)\n\
@@ -79,5 +79,5 @@ fn what_service_a_sends_kafka_python_reads(test: &Test) {
         test.broker.address()
     ));
     let expected: Vec<String> = ten().iter().map(|event| format!("counter {event} 1.0")).collect();
-    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(output.lines().collect::<Vec<_>>(), expected);
 }

@@ -48,7 +48,7 @@ fn a_killed_broker_comes_back_and_nothing_is_lost(test: &Test) {
     assert!(a.is_running() && b.is_running());
     test.broker.up();
 
-    assert_eq!(a.exit_code(Duration::from_secs(60)), Some(0));
+    assert_eq!(a.exit_code(Duration::from_mins(1)), Some(0));
     assert_eq!(a.stdout(), [format!("published {COUNT}, acknowledged {COUNT}")]);
     let received = || -> Vec<(String, usize)> {
         let data = printed(&b).into_iter().filter_map(|(_, data, _)| {
@@ -95,9 +95,9 @@ fn without_a_broker_service_a_says_what_to_do(test: &Test) {
     let address = nowhere();
     let mut a = test.service_a(&["--bootstrap-servers", &address]);
     assert_eq!(a.exit_code(Duration::from_secs(10)), Some(1));
-    let text = a.stderr().join("\n");
+    let said = a.stderr().join("\n");
     for needle in [address.as_str(), "docker compose up", "--embedded-broker", "KAFKA_BOOTSTRAP_SERVERS"] {
-        assert!(text.contains(needle), "{needle:?} is not in: {text}");
+        assert!(said.contains(needle), "{needle:?} is not in: {said}");
     }
     assert_eq!(a.stdout(), [""; 0]);
 }

@@ -46,7 +46,7 @@ fn the_quick_start_works_as_written(test: &Test) {
     };
     let mut build = cargo();
     build.arg("build");
-    assert_eq!(test.start("cargo build", build).exit_code(Duration::from_secs(1200)), Some(0));
+    assert_eq!(test.start("cargo build", build).exit_code(Duration::from_mins(20)), Some(0));
     let mut run = cargo();
     run.arg("run");
     let mut run = test.start("cargo run", run);

@@ -41,7 +41,7 @@ fn data(b: &Process) -> Vec<String> {
 }
 
 fn all_is_done(test: &Test, b: &mut Process) {
-    b.wait_for_line("Received message: behind", Duration::from_secs(60));
+    b.wait_for_line("Received message: behind", Duration::from_mins(1));
     assert_eq!(b.stop(soon()), Some(0));
     assert_eq!(test.records.all(&test.dead_letters()).len(), 1);
     assert_eq!(test.records.committed(&test.group, &test.topic).get(&0), Some(&4));

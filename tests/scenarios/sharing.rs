@@ -46,7 +46,7 @@ fn join_and_leave(test: &Test, protocol: &str) {
         let before = different(&all(&members));
         eventually(soon(), "the rest goes on", || (different(&all(&members)) > before + 200).then_some(()));
     });
-    eventually(Duration::from_secs(60), "everything is handled", || {
+    eventually(Duration::from_mins(1), "everything is handled", || {
         (different(&all(&members)) >= sent).then_some(())
     });
     for member in &mut members[..2] {
