@@ -81,7 +81,7 @@ pub struct Config {
     #[arg(long, env = "SERVICE_A_KEY_FIELD", value_name = "NAME", requires = "from")]
     pub key_field: Option<String>,
 
-    /// The events' type [default: com.example.counter.event_created.v1, for lines com.example.line.read.v1]
+    /// The events' type [default: `com.example.counter.event_created.v1`, of lines `com.example.line.read.v1`]
     #[arg(long = "type", env = "SERVICE_A_TYPE", value_name = "TYPE", value_parser = not_empty)]
     pub ty: Option<String>,
 

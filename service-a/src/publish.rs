@@ -47,7 +47,7 @@ pub fn run(
     let (mut progress, pace) = (Progress::new(config), Pace::new(Instant::now(), interval));
     let mut taken = 0;
     while config.limit().is_none_or(|limit| taken < limit) && due(pace, taken, stop) {
-        match source.next()? {
+        match source.read_next()? {
             Next::Event { number, event, keyless } => {
                 if !sink.take(&event, number, stop)? {
                     break;

@@ -53,28 +53,25 @@ impl Summary {
 
     /// The closing line.
     pub fn text(&self) -> String {
-        let mut line = format!("published {}, acknowledged {}", self.published, self.acknowledged);
+        let mut parts =
+            vec![format!("published {}", self.published), format!("acknowledged {}", self.acknowledged)];
         for (count, what) in [
             (self.failed, "not acknowledged"),
             (self.skipped_empty, "empty lines skipped"),
             (self.without_key, "without the key field"),
         ] {
             if count > 0 {
-                line += &format!(", {count} {what}");
+                parts.push(format!("{count} {what}"));
             }
         }
-        line
+        parts.join(", ")
     }
 
     fn named(&self) -> String {
         let named =
             self.failures.iter().map(|f| format!("not acknowledged: event {}: {}\n", f.number, f.reason));
-        let mut text: String = named.collect();
         let more = self.failed - self.failures.len() as u64;
-        if more > 0 {
-            text += &format!("… and {more} more\n");
-        }
-        text
+        named.chain((more > 0).then(|| format!("… and {more} more\n"))).collect()
     }
 }
 

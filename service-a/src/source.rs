@@ -45,7 +45,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 pub struct Source {
     config: Config,
     /// Shared by all events.
-    source: Arc<str>,
+    uri: Arc<str>,
     ty: Arc<str>,
     kind: Kind,
 }
@@ -65,15 +65,15 @@ impl Source {
             None => Kind::Counter(0),
             Some(path) => Kind::Lines { batches: lines::open(path)?, batch: Vec::new().into_iter() },
         };
-        let (source, ty) = (config.source.as_str().into(), config.event_type().into());
-        Ok(Self { config: config.clone(), source, ty, kind })
+        let (uri, ty) = (config.source.as_str().into(), config.event_type().into());
+        Ok(Self { config: config.clone(), uri, ty, kind })
     }
 
     /// The next event, without waiting long.
     ///
     /// # Errors
     /// The file or standard input cannot be read on.
-    pub fn next(&mut self) -> anyhow::Result<Next> {
+    pub fn read_next(&mut self) -> anyhow::Result<Next> {
         match &mut self.kind {
             Kind::Counter(next) => {
                 let number = *next;
@@ -117,7 +117,7 @@ impl Source {
     }
 
     fn event(&self) -> NewEvent {
-        NewEvent::new(Arc::clone(&self.source), Arc::clone(&self.ty))
+        NewEvent::new(Arc::clone(&self.uri), Arc::clone(&self.ty))
     }
 }
 

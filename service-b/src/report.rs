@@ -27,17 +27,17 @@ pub fn failed(program: &str, code: u8, error: &anyhow::Error) -> ExitCode {
 }
 
 fn text(summary: &Summary, took: Option<Duration>) -> String {
-    let mut line = format!("handled {}, dead letters {}", summary.handled, summary.dead_letters);
+    let mut parts =
+        vec![format!("handled {}", summary.handled), format!("dead letters {}", summary.dead_letters)];
     if summary.retries > 0 {
-        line += &format!(", retries {}", summary.retries);
+        parts.push(format!("retries {}", summary.retries));
     }
     if summary.duplicates_possible > 0 {
-        line += &format!(", {} may be handled again", summary.duplicates_possible);
+        parts.push(format!("{} may be handled again", summary.duplicates_possible));
     }
-    if let Some(took) = took {
-        line += &format!(" in {:.1} s ({:.0} events/s)", took.as_secs_f64(), rate(summary, took));
-    }
-    line
+    let timed =
+        took.map(|took| format!(" in {:.1} s ({:.0} events/s)", took.as_secs_f64(), rate(summary, took)));
+    parts.join(", ") + &timed.unwrap_or_default()
 }
 
 fn json(summary: &Summary, took: Option<Duration>) -> String {

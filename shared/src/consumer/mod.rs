@@ -44,7 +44,7 @@ pub use self::handlers::{Handlers, HandlersError};
 pub use self::retry::RetryPolicy;
 
 use self::dead_letter::KafkaDeadLetters;
-use self::lane::{Lane, Shop};
+use self::lane::{Common, Lane};
 use self::poll::PollThread;
 use crate::client::{Connection, Group};
 use crate::topic::Topic;
@@ -141,7 +141,7 @@ pub async fn run(
     counts: Arc<Counts>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<Summary> {
-    let shop = Arc::new(Shop {
+    let common = Arc::new(Common {
         handlers,
         unhandled: options.unhandled,
         retry: options.retry,
@@ -153,17 +153,17 @@ pub async fn run(
         counts: Arc::clone(&counts),
     });
     let (reports, from_lanes) = std_mpsc::channel();
-    let (mut to_lanes, mut lanes) = (Vec::new(), tokio::task::JoinSet::new());
+    let (mut inboxes, mut lanes) = (Vec::new(), tokio::task::JoinSet::new());
     for _ in 0..options.lanes {
         let (to_lane, inbox) = mpsc::unbounded_channel();
-        to_lanes.push(to_lane);
-        lanes.spawn(Lane::new(Arc::clone(&shop), inbox, reports.clone()).run());
+        inboxes.push(to_lane);
+        lanes.spawn(Lane::new(Arc::clone(&common), inbox, reports.clone()).run());
     }
     drop(reports);
     let stop = Arc::new(AtomicBool::new(false));
     let deadline = options.shutdown_deadline;
     let poll =
-        PollThread::new(connection, options, to_lanes, from_lanes, Arc::clone(&counts), Arc::clone(&stop))?;
+        PollThread::new(connection, options, inboxes, from_lanes, Arc::clone(&counts), Arc::clone(&stop))?;
     let (ended, mut end) = oneshot::channel();
     std::thread::Builder::new().name("poll".to_owned()).spawn(move || ended.send(poll.run()))?;
 

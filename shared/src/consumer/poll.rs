@@ -22,6 +22,7 @@ use super::{Counts, Key, Options, SlotId};
 use crate::client::Connection;
 use crate::raw;
 use crate::record::RecordBuilder;
+use crate::topic::Topic;
 
 /// Records are handed to the lanes at the latest when there are so many.
 const BATCH: usize = 512;
@@ -88,7 +89,7 @@ impl PollThread {
 
     /// Polls until told to stop or caught up; then drains, commits and leaves the group.
     pub(super) fn run(mut self) -> anyhow::Result<()> {
-        let topics: Vec<&str> = self.options.topics.iter().map(|topic| topic.as_str()).collect();
+        let topics: Vec<&str> = self.options.topics.iter().map(Topic::as_str).collect();
         self.consumer.subscribe(&topics).context("cannot subscribe")?;
         let mut result = Ok(());
         while result.is_ok() && !self.is_over() {
@@ -190,7 +191,9 @@ impl PollThread {
     fn take_report(&mut self, report: FromLane) {
         match report {
             FromLane::Settled(settled) => {
-                settled.into_iter().for_each(|(slot, offset)| self.assignment.settled(slot, offset));
+                for (slot, offset) in settled {
+                    self.assignment.settled(slot, offset);
+                }
             }
             FromLane::KeyFull(slot) => self.assignment.key_full(slot),
             FromLane::KeyOpen(slot) => self.assignment.key_open(slot),
@@ -341,9 +344,7 @@ impl PollThread {
         if commit {
             self.drain(slots, Instant::now() + self.options.shutdown_deadline);
         }
-        for lane in &self.lanes {
-            slots.iter().for_each(|slot| drop(lane.send(ToLane::Forget(*slot))));
-        }
+        self.tell_all(slots, ToLane::Forget);
         let committed = commit && self.commit(slots);
         for id in slots {
             let Some(slot) = self.assignment.remove(*id) else { continue };
@@ -363,7 +364,7 @@ impl PollThread {
         self.dispatch();
         let mut limits: std::collections::HashMap<SlotId, i64> =
             slots.iter().map(|slot| (*slot, -1)).collect();
-        self.tell_all(slots, |slot| ToLane::Halt(slot));
+        self.tell_all(slots, ToLane::Halt);
         let mut answers = slots.len() * self.lanes.len();
         while answers > 0 {
             match self.reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -392,8 +393,8 @@ impl PollThread {
     }
 
     fn tell_all(&self, slots: &[SlotId], message: impl Fn(SlotId) -> ToLane) {
-        for lane in &self.lanes {
-            slots.iter().for_each(|slot| drop(lane.send(message(*slot))));
+        for (lane, slot) in self.lanes.iter().flat_map(|lane| slots.iter().map(move |slot| (lane, slot))) {
+            let _ = lane.send(message(*slot));
         }
     }
 

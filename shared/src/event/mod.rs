@@ -154,7 +154,7 @@ pub enum BadData {
     /// Not UTF-8.
     #[error("the data is not UTF-8 from byte {0} on")]
     NotUtf8(usize),
-    /// Not JSON, or JSON of another shape. serde_json names the place, and for a wrong type the value found.
+    /// Not JSON, or JSON of another shape. `serde_json` names the place, and for a wrong type the value found.
     #[error("the data is not the JSON expected: {0}")]
     NotJson(String),
 }
