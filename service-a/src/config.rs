@@ -49,10 +49,6 @@ impl Cli {
 /// The settings of `publish`.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Kafka and logs.
-    #[command(flatten)]
-    pub common: CommonArgs,
-
     /// The topic to publish to
     #[arg(long, env = "KAFKA_TOPIC", default_value = "topic1")]
     pub topic: Topic,
@@ -100,6 +96,10 @@ pub struct Config {
     /// How the closing line looks
     #[arg(long, env = "SERVICE_A_OUTPUT", value_enum, default_value_t = Output::Text)]
     pub output: Output,
+
+    /// Kafka and logs. Last, because clap's heading holds from here on.
+    #[command(flatten)]
+    pub common: CommonArgs,
 }
 
 /// How results are printed.

@@ -50,10 +50,6 @@ impl Cli {
 /// The settings of `run`.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Kafka and logs.
-    #[command(flatten)]
-    pub common: CommonArgs,
-
     /// A topic to subscribe to; repeatable, in the variable separated by commas
     #[arg(long = "topic", env = "KAFKA_TOPIC", value_delimiter = ',', default_value = "topic1")]
     pub topics: Vec<Topic>,
@@ -135,6 +131,10 @@ pub struct Config {
     /// How the closing line looks
     #[arg(long, env = "SERVICE_B_OUTPUT", value_enum, default_value_t = Output::Text)]
     pub output: Output,
+
+    /// Kafka and logs. Last, because clap's heading holds from here on.
+    #[command(flatten)]
+    pub common: CommonArgs,
 }
 
 /// How results are printed.

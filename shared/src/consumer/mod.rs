@@ -7,11 +7,11 @@
 //! ```
 //!
 //! Promises, and what stands behind each:
-//! - An offset is stored only when every record before it is settled: [`tracker`], stored from [`poll`] alone.
-//! - One event of a key at a time, in order, also while one is tried again: [`key_queues`].
-//! - A clean rebalance or stop repeats nothing: [`poll`] halts the lanes, brings to its end everything below
+//! - An offset is stored only when every record before it is settled: `tracker.rs`, stored from `poll.rs` alone.
+//! - One event of a key at a time, in order, also while one is tried again: `key_queues.rs`.
+//! - A clean rebalance or stop repeats nothing: `poll.rs` halts the lanes, brings to its end everything below
 //!   the highest offset started, commits, and only then lets go.
-//! - A bad record stops nothing: [`dead_letter`], awaited before its offset counts as settled.
+//! - A bad record stops nothing: `dead_letter.rs`, awaited before its offset counts as settled.
 //!
 //! What breaks the order of a key: a partition count that changes. What breaks "repeats nothing": kill -9, or
 //! handlers that outlast the deadline; both are repeats, never losses.
