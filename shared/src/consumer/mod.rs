@@ -94,7 +94,7 @@ pub struct Summary {
     pub dead_letters: u64,
     /// Attempts that failed transiently.
     pub retries: u64,
-    /// Events settled without their offset committed: their next owner handles them again.
+    /// Events settled without their offset committed, at most: their next owner handles them again.
     pub duplicates_possible: u64,
 }
 

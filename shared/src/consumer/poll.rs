@@ -108,6 +108,9 @@ impl PollThread {
         self.hold_back();
         let wait = if self.assignment.window().events() > 0 { BUSY } else { IDLE };
         self.poll(wait)?;
+        for (topic, partition, offset) in self.consumer.context().take_committed() {
+            self.assignment.committed(&topic, partition, offset);
+        }
         while let Some(change) = self.consumer.context().next() {
             self.rebalance(change)?;
         }
@@ -300,7 +303,8 @@ impl PollThread {
         }
         for element in start.elements() {
             let target = if self.options.until_caught_up { self.target(&element)? } else { None };
-            self.assignment.assign(element.topic(), element.partition(), target);
+            let from = element.offset().to_raw().filter(|offset| *offset >= 0);
+            self.assignment.assign(element.topic(), element.partition(), from, target);
         }
         tracing::info!("assigned {}", names(&start));
         self.assigned = true;
@@ -345,16 +349,17 @@ impl PollThread {
             self.drain(slots, Instant::now() + self.options.shutdown_deadline);
         }
         self.tell_all(slots, ToLane::Forget);
-        let committed = commit && self.commit(slots);
+        if commit {
+            self.commit(slots);
+        }
         for id in slots {
             let Some(slot) = self.assignment.remove(*id) else { continue };
-            let repeats = if committed { slot.ahead() } else { slot.ahead() + 1 };
+            let (repeats, topic, partition) = (slot.repeats(), slot.topic, slot.partition);
             if repeats > 0 {
-                self.counts.duplicates_possible.fetch_add(repeats as u64, Ordering::Relaxed);
+                self.counts.duplicates_possible.fetch_add(repeats, Ordering::Relaxed);
                 tracing::warn!(
-                    "{}/{} let go before all was settled or committed: {repeats} events may be handled again",
-                    slot.topic,
-                    slot.partition
+                    "{topic}/{partition} let go before all was settled and committed: up to {repeats} events may be \
+                     handled again"
                 );
             }
         }
@@ -399,16 +404,17 @@ impl PollThread {
     }
 
     /// Commits where the slots stand, and waits for the answer.
-    fn commit(&mut self, slots: &[SlotId]) -> bool {
+    fn commit(&mut self, slots: &[SlotId]) {
         let positions = self.assignment.positions(slots);
         if positions.count() == 0 {
-            return true;
+            return;
         }
-        match self.consumer.commit(&positions, CommitMode::Sync) {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!("offsets not committed: {error}");
-                false
+        if let Err(error) = self.consumer.commit(&positions, CommitMode::Sync) {
+            return tracing::warn!("offsets not committed: {error}");
+        }
+        for element in positions.elements() {
+            if let Offset::Offset(offset) = element.offset() {
+                self.assignment.committed(element.topic(), element.partition(), offset);
             }
         }
     }
