@@ -113,7 +113,7 @@ mod tests {
     use shared::event::NewEvent;
     use shared::testkit;
 
-    fn shown(content_type: &'static str, data: &[u8]) -> Result<String, HandleError> {
+    fn shown(content_type: &str, data: &[u8]) -> Result<String, HandleError> {
         readable(&NewEvent::new("/test", "t").data(content_type, data).arrived().expect("an event"))
     }
 

@@ -10,7 +10,7 @@ use shared::consumer::Summary;
 use crate::config::Output;
 
 /// Prints what the run came to. `took` is given where the run had an end of its own, and so a rate.
-pub fn done(summary: &Summary, took: Option<Duration>, output: Output) -> ExitCode {
+pub fn close(summary: &Summary, took: Option<Duration>, output: Output) -> ExitCode {
     let line = match output {
         Output::Text => text(summary, took),
         Output::Json => json(summary, took),
@@ -20,10 +20,10 @@ pub fn done(summary: &Summary, took: Option<Duration>, output: Output) -> ExitCo
     ExitCode::SUCCESS
 }
 
-/// Says why the run failed, on standard error.
-pub fn failed(program: &str, code: u8, error: &anyhow::Error) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{program}: {error:#}");
-    ExitCode::from(code)
+/// Says why the run failed.
+pub fn failed(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "service-b: {error:#}");
+    ExitCode::FAILURE
 }
 
 fn text(summary: &Summary, took: Option<Duration>) -> String {

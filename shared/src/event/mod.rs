@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 pub use self::decode::{Undecodable, decode};
+pub(crate) use self::headers::is_id_header;
 pub use self::new::NewEvent;
 pub use self::pattern::{BadPattern, Pattern};
 pub use self::structured::is_json;
