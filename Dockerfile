@@ -25,9 +25,6 @@ RUN touch shared/src/*.rs service-a/src/*.rs service-b/src/*.rs \
 
 FROM debian:bookworm-slim
 COPY --from=build /src/target/release/service-a /src/target/release/service-b /usr/local/bin/
-# Where a service keeps its state. Its owner is what a named volume mounted here starts with.
-RUN install -d -o 10001 -g 10001 /var/lib/pair
-WORKDIR /var/lib/pair
 # A number, so that Kubernetes' runAsNonRoot can check it without reading the image's /etc/passwd.
 USER 10001:10001
 # The default, written down because the services' clean shutdown depends on it.

@@ -41,17 +41,12 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
 async fn fill(settings: &Settings, name: &str, keys: u64) -> anyhow::Result<()> {
     let (connection, topic) = (settings.connection(), name.parse::<shared::topic::Topic>()?);
     ensure_topics(&connection, vec![TopicSpec { topic: topic.clone(), partitions: 1 }]).await?;
-    let filled = tokio::task::spawn_blocking(move || {
-        let mut publisher = Publisher::new(&connection, &topic)?;
-        for number in 0..EVENTS {
-            let key = (number % keys).to_string();
-            let event = NewEvent::new("/bench", "com.example.bench.v1").key(key);
-            publisher.publish(&event.data("text/plain", number.to_string()), number, || false);
-        }
-        publisher.flush(Duration::from_secs(30), || false);
-        anyhow::Ok(publisher.tally())
-    });
-    let acknowledged = filled.await??.acknowledged;
+    let publisher = Publisher::new(&connection)?;
+    for number in 0..EVENTS {
+        let event = NewEvent::new("/bench", "com.example.bench.v1").key((number % keys).to_string());
+        publisher.publish(&event.data("text/plain", number.to_string()), &topic, number).await?;
+    }
+    let acknowledged = publisher.finish(Duration::from_secs(30)).await.acknowledged;
     anyhow::ensure!(acknowledged == EVENTS, "only {acknowledged} events were acknowledged");
     Ok(())
 }
@@ -61,7 +56,7 @@ async fn handle(settings: &Settings, topic: &str) -> anyhow::Result<Journal> {
     let concurrency = UNDER_WAY.to_string();
     let flags = ["service-b", "--bootstrap-servers", servers, "--topic", topic, "--group", topic];
     let flags = flags.into_iter().chain(["--concurrency", &concurrency, "--until-caught-up"]);
-    let config = service_b::config::Cli::try_parse_from(flags)?.config();
+    let config = service_b::config::Cli::try_parse_from(flags)?.into_config();
     let journal = Arc::new(Mutex::new(Journal::default()));
     let handlers = Handlers::new().on("*", Sleeper(Arc::clone(&journal)))?;
     service_b::run(config, handlers, Arc::new(Counts::default()), std::future::pending()).await?;

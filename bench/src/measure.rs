@@ -41,7 +41,7 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<Run> {
     let done = child.wait_with_output()?;
     anyhow::ensure!(done.status.success(), "{command:?} ended with {}", done.status);
     let output = String::from_utf8_lossy(&done.stdout).into_owned();
-    Ok(Run { wall, cpu: children_cpu()? - before, peak_kib, output })
+    Ok(Run { wall, cpu: children_cpu()?.saturating_sub(before), peak_kib, output })
 }
 
 /// The time of all children that have ended; the difference of two readings is one child's.

@@ -54,8 +54,8 @@ async fn run() -> anyhow::Result<(u64, u64)> {
 
 async fn service_a(address: String) -> anyhow::Result<u64> {
     let flags = ["service-a", "--interval", "200ms", "--partitions", "1", "--bootstrap-servers", &address];
-    let config = service_a::config::Cli::try_parse_from(flags)?.config();
-    Ok(service_a::run(config, std::future::pending()).await?.acknowledged)
+    let config = service_a::config::Cli::try_parse_from(flags)?.into_config();
+    Ok(service_a::run(config, std::future::pending()).await?.report.acknowledged)
 }
 
 async fn service_b(
@@ -64,7 +64,7 @@ async fn service_b(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<Summary> {
     let flags = ["service-b", "--partitions", "1", "--bootstrap-servers", &address];
-    let config = service_b::config::Cli::try_parse_from(flags)?.config();
+    let config = service_b::config::Cli::try_parse_from(flags)?.into_config();
     let handlers = Handlers::new().on("*", Counted(handled))?;
     service_b::run(config, handlers, Arc::new(Counts::default()), shutdown).await
 }

@@ -1,167 +1,192 @@
-//! Settings of service-a: one struct, documented for `--help`, checked before anything starts.
+//! The settings of service-a.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use shared::config::{CommonArgs, duration};
+use shared::event::PLAIN_SOURCE;
 use shared::topic::Topic;
 
-/// Publishes events to Kafka
+use crate::report::Output;
+
+const EXAMPLES: &str = "\
+Examples:
+  service-a                                          event_0 to event_9, one a second
+  service-a --count 0 --interval 200ms               five a second, until Ctrl-C
+  service-a --from orders.jsonl --key-field customer each line an event, in order per customer
+  tail -f app.log | service-a --from - --topic logs  standard input, as it comes
+  service-a --from orders.jsonl --dry-run | head     look first; needs no broker
+
+Exit codes: 0 all that was published was acknowledged, 1 it was not, 2 wrong usage.";
+
+/// Publishes events to Kafka.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+#[command(name = "service-a", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// What to do; `publish` if nothing is said.
     #[command(subcommand)]
-    pub command: Option<Command>,
-    /// The settings of `publish`.
+    command: Option<Command>,
     #[command(flatten)]
-    pub publish: Config,
+    config: Config,
 }
 
-/// What service-a can do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Publish events from an event source
+enum Command {
+    /// Publish events (what happens without a command, too)
     #[command(after_help = EXAMPLES)]
     Publish(Box<Config>),
 }
 
-const EXAMPLES: &str = "Examples:
-  service-a                                          event_0 to event_9, one a second
-  service-a --count 0 --interval 100ms               without end, ten a second
-  service-a --from orders.ndjson --key-field user    a file, a line an event, in order per user
-  tail -f app.log | service-a --from - --topic logs  standard input
-  service-a --from orders.ndjson --dry-run           what would be sent
-
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
-
-impl Cli {
-    /// The settings, whichever way they were given.
-    pub fn config(self) -> Config {
-        match self.command {
-            Some(Command::Publish(config)) => *config,
-            None => self.publish,
-        }
-    }
-}
-
-/// The settings of `publish`.
+/// Everything that can be set. Flag over environment variable over `--config` file over default.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Kafka and logs.
-    #[command(flatten)]
-    pub common: CommonArgs,
-
-    /// The topic to publish to
+    /// The topic; made at start if it does not exist
     #[arg(long, env = "KAFKA_TOPIC", default_value = "topic1")]
     pub topic: Topic,
 
-    /// The event source: a file, or `-` for standard input, a line an event [default: the counter]
+    /// Publish the lines of this file, an event each; `-` is standard input. Without it a counter counts
     #[arg(long, env = "SERVICE_A_FROM", value_name = "FILE")]
     pub from: Option<PathBuf>,
 
-    /// How many events; 0 is without end [default: 10 of the counter, all of a file]
+    /// Stop after that many events; 0 is never [default: 10 of the counter, all lines]
     #[arg(long, env = "SERVICE_A_COUNT")]
     pub count: Option<u64>,
 
-    /// The time between two events [default: 1s for the counter, none for a file]
-    #[arg(long, env = "SERVICE_A_INTERVAL", value_parser = duration, conflicts_with = "rate")]
+    /// Time from one event to the next: `500ms`, `1s`; `0s` is none [default: 1s for the counter, none for lines]
+    #[arg(long, env = "SERVICE_A_INTERVAL", value_parser = duration)]
     pub interval: Option<Duration>,
 
-    /// Events a second, instead of an interval
-    #[arg(long, env = "SERVICE_A_RATE", value_parser = rate)]
+    /// Events per second, instead of --interval
+    #[arg(long, env = "SERVICE_A_RATE", value_parser = rate, conflicts_with = "interval")]
     pub rate: Option<f64>,
 
-    /// The key of every event; what has the same key stays in order [default: `counter` for the counter]
-    #[arg(long, env = "SERVICE_A_KEY", conflicts_with = "key_field")]
+    /// The key of every event: those of one key stay in order [default: `counter` for the counter, none for lines]
+    #[arg(long, env = "SERVICE_A_KEY", value_name = "TEXT")]
     pub key: Option<String>,
 
-    /// The member of each line's JSON object that is its key
-    #[arg(long, env = "SERVICE_A_KEY_FIELD", value_name = "NAME", requires = "from")]
+    /// Take the key from this field of each line's JSON object; a line without it gets none
+    #[arg(long, env = "SERVICE_A_KEY_FIELD", value_name = "NAME", conflicts_with = "key")]
     pub key_field: Option<String>,
 
-    /// The events' type [default: com.example.counter.event_created.v1, for lines com.example.line.read.v1]
-    #[arg(long = "type", env = "SERVICE_A_TYPE", value_name = "TYPE", value_parser = not_empty)]
+    /// The events' type: reverse DNS, past tense
+    ///
+    /// [default: `com.example.counter.event_created.v1`, for lines `com.example.line.read.v1`]
+    #[arg(long = "type", env = "SERVICE_A_TYPE", value_name = "TYPE", value_parser = word)]
     pub ty: Option<String>,
 
-    /// The events' source, a URI reference
-    #[arg(long, env = "SERVICE_A_SOURCE", default_value = "/service-a", value_parser = not_empty)]
+    /// The events' source: a URI reference to where they happen
+    #[arg(long, env = "SERVICE_A_SOURCE", default_value = "/service-a", value_name = "URI", value_parser = source)]
     pub source: String,
 
-    /// Print the records that would be sent, a JSON object each, and send none
-    #[arg(long)]
+    /// Print the records, a JSON object a line, and publish nothing
+    #[arg(long, env = "SERVICE_A_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
-
-    /// How long a stop waits for acknowledgements
-    #[arg(long, env = "SERVICE_A_SHUTDOWN_DEADLINE", default_value = "30s", value_parser = duration)]
-    pub shutdown_deadline: Duration,
 
     /// How the closing line looks
     #[arg(long, env = "SERVICE_A_OUTPUT", value_enum, default_value_t = Output::Text)]
     pub output: Output,
-}
 
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// A sentence.
-    Text,
-    /// A JSON object.
-    Json,
-}
+    /// How long to wait for acknowledgements after Ctrl-C or SIGTERM
+    #[arg(long, env = "SERVICE_A_SHUTDOWN_DEADLINE", default_value = "30s", value_parser = duration, value_name = "TIME")]
+    pub shutdown_deadline: Duration,
 
-const COUNTER_EVENTS: u64 = 10;
-const COUNTER_INTERVAL: Duration = Duration::from_secs(1);
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a comment here would become the program's description")]
+    pub common: CommonArgs,
+}
 
 impl Config {
-    /// How many events at most.
-    pub fn limit(&self) -> Option<u64> {
-        match (self.count, &self.from) {
-            (Some(0), _) | (None, Some(_)) => None,
-            (Some(count), _) => Some(count),
-            (None, None) => Some(COUNTER_EVENTS),
+    /// The process's own settings. Wrong usage ends the process with exit code 2.
+    pub fn from_args() -> Self {
+        let config = shared::config::parse::<Cli>().into_config();
+        if let Err(reason) = config.check() {
+            Cli::command().error(ErrorKind::ArgumentConflict, reason).exit()
         }
+        config
     }
 
-    /// The time between two events; zero is full speed.
-    pub fn pause(&self) -> Duration {
-        match (self.interval, self.rate, &self.from) {
-            (Some(interval), _, _) => interval,
-            (None, Some(rate), _) => Duration::from_secs_f64(1.0 / rate),
-            (None, None, Some(_)) => Duration::ZERO,
-            (None, None, None) => COUNTER_INTERVAL,
-        }
-    }
-
-    /// The events' type.
-    pub fn event_type(&self) -> &str {
-        match (&self.ty, &self.from) {
-            (Some(ty), _) => ty,
-            (None, Some(_)) => "com.example.line.read.v1",
-            (None, None) => "com.example.counter.event_created.v1",
-        }
-    }
-
-    /// Checks what clap cannot: what is wrong shows before anything starts.
+    /// What no single flag can know.
     ///
     /// # Errors
-    /// Which setting, and what to write.
-    pub fn check(&self) -> anyhow::Result<()> {
-        self.common.connection().producer()?;
-        Ok(())
+    /// Two settings contradict each other, or librdkafka refuses one: which, and what to write.
+    pub fn check(&self) -> Result<(), String> {
+        // clap sees conflicts between flags and variables, but not with the file.
+        if self.rate.is_some() && self.interval.is_some() {
+            return Err("--rate and --interval (or the file's) say the same thing: keep one".to_owned());
+        }
+        if self.key.is_some() && self.key_field.is_some() {
+            return Err("--key and --key-field (or the file's) say the same thing: keep one".to_owned());
+        }
+        if self.key_field.is_some() && self.from.is_none() {
+            return Err("--key-field needs lines to look into: add --from FILE".to_owned());
+        }
+        self.common.connection().producer().map(drop).map_err(|error| error.to_string())
+    }
+}
+
+impl Cli {
+    /// With the command or without: the same settings.
+    pub fn into_config(self) -> Config {
+        match self.command {
+            Some(Command::Publish(config)) => *config,
+            None => self.config,
+        }
     }
 }
 
 fn rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| "write events a second, for example 100 or 0.5".to_owned())?;
-    if (0.000_1..=1e9).contains(&rate) {
-        Ok(rate)
-    } else {
-        Err("write a number from 0.0001 to 1e9".to_owned())
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate >= 1e-6 => Ok(rate),
+        _ => Err("write events per second, such as 5 or 0.5".to_owned()),
     }
 }
 
-fn not_empty(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+fn word(text: &str) -> Result<String, String> {
+    let good = !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    if good { Ok(text.to_owned()) } else { Err("write at least one character, and no spaces".to_owned()) }
+}
+
+fn source(text: &str) -> Result<String, String> {
+    let good = word(text)?;
+    if good == PLAIN_SOURCE { Err("reserved for records that are not events".to_owned()) } else { Ok(good) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(flags: &str) -> Result<Config, String> {
+        let arguments = std::iter::once("service-a").chain(flags.split_whitespace());
+        let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
+        let config = cli.into_config();
+        config.check()?;
+        Ok(config)
+    }
+
+    #[test]
+    fn the_command_may_be_left_out() {
+        for flags in ["--count 3", "publish --count 3"] {
+            assert_eq!(config(flags).expect("settings").count, Some(3), "{flags}");
+        }
+        assert!(config("--count 3 publish").is_err());
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for flags in [
+            "--rate 5 --interval 1s",
+            "--key a --key-field b --from -",
+            "--key-field b",
+            "--rate 0",
+            "--rate NaN",
+            "--interval soon",
+            "--source urn:kafka:record",
+            "--topic a/b",
+            "--kafka acks=0",
+        ] {
+            assert!(config(flags).is_err(), "{flags}");
+        }
+    }
 }

@@ -1,78 +1,84 @@
-//! service-a publishes events to Kafka.
+//! service-a publishes events: `event_0` … `event_9` by default, or the lines of a file or of standard input.
 //!
 //! # Layout
-//! - `main.rs`: settings, logs, signals, run, the closing line.
-//! - [`config`]: every setting, as `--help` shows it.
-//! - [`source`]: where events come from: the counter, [`lines`] of a file. The file to edit first.
-//! - [`publish`]: the loop, at its [`pace`], with [`progress`]; or as a [`dry_run`].
-//! - [`report`]: the closing line.
-//! - The producer itself is [`shared::producer`].
+//!
+//! - [`config`]: the settings, one documented struct.
+//! - `source`: the event source: the counter, or lines (read on a thread of its own, split, told apart
+//!   as JSON, text or bytes, keyed).
+//! - `pace`: when which event is due; pure.
+//! - `publish`: the loop from the event source to the topic.
+//! - `dry_run`: the same events to standard output instead.
+//! - `progress`: a bar for who watches.
+//! - [`report`]: the closing line and the exit code.
+//!
+//! # Follow one event
+//!
+//! [`run`] opens the event source, reaches the broker and makes the topic. `publish` waits until the source
+//! has an event and the pace allows it; the source writes it over the last one, and
+//! [`shared::producer::Publisher`] hands it to librdkafka. Is there no room, the same event is offered again before
+//! any other: that keeps order. The acknowledgement only raises a count; a failure is kept by name.
+//! At the end, or at a signal, nothing more is read, all acknowledgements are waited for, and the summary says how
+//! it went.
 
 pub mod config;
-pub mod dry_run;
-pub mod lines;
-pub mod pace;
-pub mod progress;
-pub mod publish;
+mod dry_run;
+mod pace;
+mod progress;
+mod publish;
 pub mod report;
-pub mod source;
+mod source;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
 
-use anyhow::Context as _;
+pub use self::config::Config;
+pub use self::report::Summary;
+
+use self::source::Source;
 use shared::client::{TopicSpec, ensure_topics, reach};
 use shared::producer::Publisher;
 
-use self::config::Config;
-use self::dry_run::DryRun;
-use self::report::Summary;
-use self::source::Source;
-
-/// Publishes until the source ends or `shutdown` completes, then waits for the acknowledgements.
+/// Publishes what the configuration says, until the event source ends or `shutdown` completes.
 ///
 /// # Errors
-/// No broker answers, the topic cannot be made, or the source cannot be read. Events that are not acknowledged
-/// are no error here: the summary counts and names them.
+/// Nothing could be published: a file that cannot be read, no broker, a topic that cannot be made. What goes wrong
+/// later is in the summary, beside what was acknowledged until then.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::Result<Summary> {
-    // Before Kafka is asked: a mistyped file name should show at once.
+    let mut shutdown = pin!(shutdown);
     let source = Source::open(&config)?;
-    let connection = config.common.connection();
-    tokio::pin!(shutdown);
-    if !config.dry_run {
-        let topic = TopicSpec { topic: config.topic.clone(), partitions: config.common.partitions };
-        tokio::select! {
-            ready = async {
-                reach(&connection).await?;
-                ensure_topics(&connection, vec![topic]).await
-            } => ready?,
-            () = &mut shutdown => return Ok(Summary { stopped: true, ..Summary::default() }),
-        }
+    if config.dry_run {
+        return dry_run::print(source, &config, std::io::stdout(), shutdown).await;
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    let mut work = tokio::task::spawn_blocking(move || work(&config, source, &stopped));
-    let result = tokio::select! {
-        result = &mut work => result,
-        () = shutdown => {
-            stop.store(true, Ordering::Relaxed);
-            work.await
-        }
+    let publisher = tokio::select! {
+        biased;
+        () = &mut shutdown => return Ok(Summary { interrupted: true, ..Summary::default() }),
+        publisher = connect(&config) => publisher?,
     };
-    result.context("the publishing thread ended without a word: a bug")?
+    Ok(publish::publish(source, &config, publisher, shutdown).await)
 }
 
-/// Blocks, on a thread of its own: reading, waiting for room in the queue and flushing all do.
-fn work(config: &Config, mut source: Source, stop: &AtomicBool) -> anyhow::Result<Summary> {
-    let mut summary = Summary { dry_run: config.dry_run, ..Summary::default() };
-    if config.dry_run {
-        publish::run(config, &mut source, &mut DryRun::new(config.topic.as_str()), &mut summary, stop)?;
-        return Ok(summary);
+async fn connect(config: &Config) -> anyhow::Result<Publisher> {
+    let connection = config.common.connection();
+    reach(&connection).await?;
+    let spec = TopicSpec { topic: config.topic.clone(), partitions: config.common.partitions };
+    ensure_topics(&connection, vec![spec]).await?;
+    Publisher::new(&connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    #[test]
+    fn a_run_may_be_spawned() {
+        fn spawnable(_: impl Send) {}
+        let config = crate::config::Cli::parse_from(["service-a"]).into_config();
+        spawnable(super::run(config, std::future::ready(())));
     }
-    let mut publisher = Publisher::new(&config.common.connection(), &config.topic)?;
-    let result = publish::run(config, &mut source, &mut publisher, &mut summary, stop);
-    // Also after an error: what was read before it is as good as any.
-    publisher.flush(config.shutdown_deadline, || stop.load(Ordering::Relaxed));
-    summary.add(publisher.tally());
-    result.map(|()| summary.clone()).with_context(|| summary.text())
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_is_named() {
+        let config = crate::config::Cli::parse_from(["service-a", "--from", "no/such.txt"]).into_config();
+        let error = super::run(config, std::future::pending()).await.expect_err("no such file");
+        assert!(format!("{error:#}").starts_with("cannot read no/such.txt: "), "{error:#}");
+    }
 }

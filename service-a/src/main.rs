@@ -1,30 +1,26 @@
-//! The program: settings, logs, run, and who stopped and why.
+//! service-a: publishes events to Kafka.
 
 use std::process::ExitCode;
 
-use service_a::config::{Cli, Config};
-use service_a::report;
-use shared::{config, shutdown, telemetry};
+use service_a::{Config, report};
+use shared::{shutdown, telemetry};
 
 /// Records are freed by another thread than made them; see the dependency's reason.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> ExitCode {
-    let config = config::parse::<Cli>().config();
-    telemetry::init(config.common.log_format);
-    if let Err(error) = config.check() {
-        return report::failed("service-a", 2, &error);
-    }
-    let output = config.output;
-    match run(config) {
-        Ok(summary) => report::done(&summary, output),
-        Err(error) => report::failed("service-a", 1, &error),
-    }
-}
-
 #[tokio::main]
-async fn run(config: Config) -> anyhow::Result<report::Summary> {
-    let shutdown = shutdown::signalled()?;
-    service_a::run(config, shutdown).await
+async fn main() -> ExitCode {
+    let config = Config::from_args();
+    telemetry::init(config.common.log_format);
+    let (output, dry_run) = (config.output, config.dry_run);
+    let result = match shutdown::signalled() {
+        Ok(signal) => service_a::run(config, signal).await,
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(summary) if dry_run => report::exit_code(&summary),
+        Ok(summary) => report::close(&summary, output),
+        Err(error) => report::failed(&error),
+    }
 }

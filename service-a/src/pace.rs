@@ -1,54 +1,98 @@
-//! When the next event is due. Pure.
+//! When which event is due: an absolute schedule, so that delays do not add up.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// An absolute schedule: event n is due n intervals after the start, however late the one before it was. So
-/// the mean rate is the one asked for, and catching up never goes beyond what is due.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    start: Instant,
-    interval: Duration,
+use crate::Config;
+
+/// The counter's pace where none is given.
+const COUNTER: Duration = Duration::from_secs(1);
+
+/// A steady pace, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// In nanoseconds; 0 is full speed.
+    interval: u64,
 }
 
 impl Pace {
-    /// The first event is due now.
-    pub fn new(start: Instant, interval: Duration) -> Self {
-        Self { start, interval }
+    /// What is asked for; without a wish the counter counts as people do, and lines go out at full speed.
+    pub(crate) fn of(config: &Config, is_counter: bool) -> Self {
+        match (config.rate, config.interval) {
+            (Some(rate), _) => Self::per_second(rate),
+            (None, Some(interval)) => Self::every(interval),
+            (None, None) if is_counter => Self::every(COUNTER),
+            (None, None) => Self::every(Duration::ZERO),
+        }
     }
 
-    /// Whether there is no schedule: then nobody needs to look at the clock.
-    pub fn is_full_speed(&self) -> bool {
-        self.interval.is_zero()
+    /// An event every so often; a zero interval is full speed.
+    pub(crate) fn every(interval: Duration) -> Self {
+        Self { interval: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX) }
     }
 
-    /// How long event `n`, from 0, still has to wait.
-    pub fn wait(&self, n: u64, now: Instant) -> Duration {
-        let due = self.interval.as_secs_f64() * n as f64;
-        let due = Duration::try_from_secs_f64(due).ok().and_then(|due| self.start.checked_add(due));
-        due.map_or(Duration::MAX, |due| due.saturating_duration_since(now))
+    /// So many events a second; more than one a nanosecond is full speed.
+    pub(crate) fn per_second(rate: f64) -> Self {
+        // A float that is too large becomes the largest integer.
+        Self { interval: (1e9 / rate) as u64 }
+    }
+
+    /// No waiting at all.
+    pub(crate) fn is_full_speed(self) -> bool {
+        self.interval == 0
+    }
+
+    /// The time from one event to the next.
+    pub(crate) fn interval(self) -> Duration {
+        Duration::from_nanos(self.interval)
+    }
+
+    /// When event `n` is due, counted from event 0, which is due at once.
+    pub(crate) fn due(self, n: u64) -> Duration {
+        Duration::from_nanos(self.interval.saturating_mul(n))
+    }
+
+    /// How many events are due by then: who was held up may catch up with these and with no more.
+    pub(crate) fn allowed(self, elapsed: Duration) -> u64 {
+        let elapsed = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        elapsed.checked_div(self.interval).map_or(u64::MAX, |due| due.saturating_add(1))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
+    use proptest::prelude::*;
 
     #[test]
-    fn lateness_does_not_add_up() {
-        let start = Instant::now();
-        let pace = Pace::new(start, SECOND);
-        assert_eq!(pace.wait(0, start), Duration::ZERO);
-        assert_eq!(pace.wait(1, start + SECOND / 4), SECOND * 3 / 4);
-        assert_eq!(pace.wait(2, start + SECOND * 5), Duration::ZERO);
-        assert_eq!(pace.wait(6, start + SECOND * 5), SECOND);
+    fn the_first_event_is_due_at_once() {
+        let pace = Pace::every(Duration::from_secs(1));
+        assert_eq!(pace.due(0), Duration::ZERO);
+        assert_eq!(pace.allowed(Duration::ZERO), 1);
     }
 
     #[test]
-    fn full_speed_never_waits_and_a_far_event_does_not_overflow() {
-        let now = Instant::now();
-        assert_eq!(Pace::new(now, Duration::ZERO).wait(u64::MAX, now), Duration::ZERO);
-        assert_eq!(Pace::new(now, Duration::from_secs(u64::MAX / 2)).wait(u64::MAX, now), Duration::MAX);
+    fn who_was_held_up_catches_up_with_what_is_due_and_no_more() {
+        let pace = Pace::per_second(10.0);
+        assert_eq!(pace.allowed(Duration::from_millis(1050)), 11);
+        assert_eq!(pace.due(11), Duration::from_millis(1100));
+    }
+
+    #[test]
+    fn no_interval_is_full_speed() {
+        let pace = Pace::every(Duration::ZERO);
+        assert!(pace.is_full_speed());
+        assert_eq!((pace.due(u64::MAX), pace.allowed(Duration::ZERO)), (Duration::ZERO, u64::MAX));
+        assert!(Pace::per_second(1e12).is_full_speed());
+    }
+
+    proptest! {
+        #[test]
+        fn an_event_is_allowed_exactly_from_when_it_is_due(interval in 1u64..1 << 40, n in 0u64..1 << 20) {
+            let pace = Pace::every(Duration::from_nanos(interval));
+            prop_assert!(pace.allowed(pace.due(n)) > n);
+            if let Some(before) = pace.due(n).checked_sub(Duration::from_nanos(1)) {
+                prop_assert!(pace.allowed(before) <= n);
+            }
+        }
     }
 }

@@ -1,52 +1,63 @@
-//! Progress on a terminal, for work that takes a while; nothing in a pipe.
+//! A progress bar for who watches: on a terminal, for long work, and nowhere else.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use shared::event::NewEvent;
+use shared::telemetry;
 
-use crate::config::Config;
+use crate::pace::Pace;
+use crate::source::Source;
 
-/// A bar over a file's bytes, or a count where the end is unknown. indicatif draws on standard error, and
-/// only where that is a terminal.
-#[derive(Debug)]
-pub struct Progress {
-    bar: ProgressBar,
-    /// Bytes that the bar has not been told of yet: each time it looks at the clock.
-    untold: u64,
+/// Work that is over before anybody looks needs no bar.
+const LONG: Duration = Duration::from_secs(3);
+const REDRAW: Duration = Duration::from_millis(200);
+
+/// The bar, or nothing.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
 }
 
-const TELL_EVERY: u64 = 64 * 1024;
-
 impl Progress {
-    /// For the work that the settings describe. At a pace that a person follows, log lines are the progress.
-    pub fn new(config: &Config) -> Self {
-        if config.dry_run || config.pause() >= Duration::from_millis(50) {
-            return Self { bar: ProgressBar::hidden(), untold: 0 };
+    /// A bar, unless each event has its log line already.
+    pub(crate) fn start(source: &Source, pace: Pace, is_announced: bool) -> Self {
+        let is_long = match source.remaining() {
+            Some(count) if source.is_counter() => pace.due(count) > LONG,
+            _ => true,
+        };
+        if is_announced || !is_long || !std::io::stderr().is_terminal() {
+            return Self { bar: None };
         }
-        let size = config.from.as_ref().and_then(|path| std::fs::metadata(path).ok()).map(|file| file.len());
-        let (bar, template) = match size.filter(|size| *size > 0) {
-            Some(size) => {
-                (ProgressBar::new(size), "{bar:30} {percent}% {bytes}/{total_bytes} {msg} eta {eta}")
+        let (bar, template) = match (source.bytes(), source.remaining()) {
+            (Some((size, _)), None) => {
+                (ProgressBar::new(size), "{bar:30} {bytes}/{total_bytes}, {eta} to go")
             }
-            None => (ProgressBar::new_spinner(), "{spinner} {human_pos} bytes of events in {elapsed}"),
+            (_, Some(count)) => {
+                (ProgressBar::new(count), "{bar:30} {pos}/{len} events, {per_sec}, {eta} to go")
+            }
+            (_, None) => (ProgressBar::no_length(), "{spinner} {pos} events, {per_sec}"),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { bar, untold: 0 }
+        bar.enable_steady_tick(REDRAW);
+        telemetry::progress_line(true);
+        Self { bar: Some(bar) }
     }
 
-    /// An event went out. Its line's end counts with it.
-    pub fn event(&mut self, event: &NewEvent) {
-        self.untold += event.data.as_ref().map_or(0, |data| data.len() as u64 + 1);
-        if self.untold >= TELL_EVERY {
-            self.bar.inc(std::mem::take(&mut self.untold));
+    pub(crate) fn show(&self, source: &Source, published: u64) {
+        let Some(bar) = &self.bar else { return };
+        match source.bytes() {
+            Some((_, taken)) if source.remaining().is_none() => bar.set_position(taken),
+            _ => bar.set_position(published),
         }
     }
 
-    /// The bar makes room for the closing line.
-    pub fn end(&self) {
-        self.bar.finish_and_clear();
+    /// Takes the bar away: the closing line says the rest.
+    pub(crate) fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+            telemetry::progress_line(false);
+        }
     }
 }

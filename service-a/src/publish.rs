@@ -1,96 +1,171 @@
-//! The loop: an event from its source, at its time, to the publisher.
+//! The loop from the event source to the topic.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::pin::Pin;
+use std::time::Duration;
 
+use anyhow::Context;
 use shared::event::NewEvent;
-use shared::producer::{Failure, Publisher};
+use shared::producer::{Offer, Publisher};
+use shared::topic::Topic;
+use tokio::time::Instant;
 
-use crate::config::Config;
+use crate::Config;
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::report::Summary;
-use crate::source::{Next, Source};
+use crate::source::{Source, Taken};
 
-/// Where events go: to Kafka, or on the screen.
-pub trait Sink {
-    /// Takes the `number`th event; `false` when it could not before `stop`.
-    ///
-    /// # Errors
-    /// Nothing more can be taken.
-    fn take(&mut self, event: &NewEvent, number: u64, stop: &AtomicBool) -> anyhow::Result<bool>;
+/// Events between two looks at the signal and the clock.
+const BATCH: u64 = 256;
+/// Slower than this a person reads along: a log line an event.
+const HUMAN: Duration = Duration::from_millis(100);
+
+/// Why the loop ended.
+enum End {
+    /// The event source has no more, or as many as asked for are published.
+    Exhausted,
+    Signalled,
+    /// The file broke off, or Kafka.
+    Broken(anyhow::Error),
 }
 
-impl Sink for Publisher {
-    fn take(&mut self, event: &NewEvent, number: u64, stop: &AtomicBool) -> anyhow::Result<bool> {
-        Ok(self.publish(event, number, || stop.load(Ordering::Relaxed)))
-    }
+/// What one round came to.
+enum Round {
+    GoOn,
+    End,
 }
 
-/// At most so long between two looks at whether to stop.
-const GLANCE: Duration = Duration::from_millis(50);
-/// Slower than this, each event gets its log line; a person can follow it.
-const FOLLOWABLE: Duration = Duration::from_millis(50);
+struct Loop<'a> {
+    source: Source,
+    publisher: &'a Publisher,
+    topic: &'a Topic,
+    /// One event, written over by each.
+    event: NewEvent,
+    /// The event found no room: it goes out before anything later.
+    held: Option<u64>,
+    pace: Pace,
+    started: Option<Instant>,
+    published: u64,
+    /// The number of the event published last.
+    last: Option<u64>,
+    is_announced: bool,
+}
 
-/// Takes events from the source until it ends, the limit is reached or `stop` is set.
-///
-/// # Errors
-/// The source cannot be read on, or the sink takes no more.
-pub fn run(
+/// Publishes all that the source gives, waits for the acknowledgements, and sums up.
+pub(crate) async fn publish(
+    source: Source,
     config: &Config,
-    source: &mut Source,
-    sink: &mut dyn Sink,
-    summary: &mut Summary,
-    stop: &AtomicBool,
-) -> anyhow::Result<()> {
-    let interval = config.pause();
-    let (mut progress, pace) = (Progress::new(config), Pace::new(Instant::now(), interval));
-    let mut taken = 0;
-    while config.limit().is_none_or(|limit| taken < limit) && due(pace, taken, stop) {
-        match source.next()? {
-            Next::Event { number, event, keyless } => {
-                if !sink.take(&event, number, stop)? {
+    publisher: Publisher,
+    mut shutdown: Pin<&mut impl Future<Output = ()>>,
+) -> Summary {
+    let pace = Pace::of(config, source.is_counter());
+    let is_announced = source.is_counter() && pace.interval() >= HUMAN;
+    let progress = Progress::start(&source, pace, is_announced);
+    let event = source.blank(config);
+    let mut round = Loop {
+        source,
+        publisher: &publisher,
+        topic: &config.topic,
+        event,
+        held: None,
+        pace,
+        started: None,
+        published: 0,
+        last: None,
+        is_announced,
+    };
+    let mut end = round.until_end(&progress, shutdown.as_mut()).await;
+    let (oddities, unit) = (round.source.oddities(), round.source.unit());
+    if let (End::Signalled, Some(last)) = (&end, round.last) {
+        tracing::info!("{unit} {last} is the last one published");
+    }
+    if !matches!(end, End::Signalled) {
+        tokio::select! {
+            biased;
+            () = shutdown => end = End::Signalled,
+            () = publisher.settled() => {}
+        }
+    }
+    let report = publisher.finish(config.shutdown_deadline).await;
+    progress.finish();
+    let interrupted = matches!(end, End::Signalled);
+    let broken = if let End::Broken(error) = end { Some(format!("{error:#}")) } else { None };
+    Summary { report, oddities, unit, interrupted, broken }
+}
+
+impl Loop<'_> {
+    async fn until_end(
+        &mut self,
+        progress: &Progress,
+        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    ) -> End {
+        loop {
+            let due = tokio::select! {
+                biased;
+                () = shutdown.as_mut() => return End::Signalled,
+                due = self.due() => due,
+            };
+            match due.and_then(|due| self.publish_some(due)) {
+                Ok(Round::GoOn) => progress.show(&self.source, self.published),
+                Ok(Round::End) => return End::Exhausted,
+                Err(error) => return End::Broken(error),
+            }
+            // At full speed nothing above waits: let others on this thread have their turn.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits for room, for the source and for the pace; then so many events are due. Cancel safe.
+    async fn due(&mut self) -> anyhow::Result<u64> {
+        if self.held.is_some() {
+            self.publisher.room().await;
+        } else {
+            self.source.ready().await?;
+        }
+        if self.pace.is_full_speed() || self.source.remaining() == Some(0) {
+            return Ok(BATCH);
+        }
+        let started = *self.started.get_or_insert_with(Instant::now);
+        // Without a sum of instants, which may overflow.
+        tokio::time::sleep(self.pace.due(self.published).saturating_sub(started.elapsed())).await;
+        Ok(self.pace.allowed(started.elapsed()).saturating_sub(self.published).clamp(1, BATCH))
+    }
+
+    fn publish_some(&mut self, due: u64) -> anyhow::Result<Round> {
+        for _ in 0..due {
+            let number =
+                match self.held.take().map_or_else(|| self.source.take(&mut self.event), Taken::Event) {
+                    Taken::Event(number) => number,
+                    Taken::TooLong(number) => {
+                        self.publisher.refuse(number, "longer than message.max.bytes");
+                        continue;
+                    }
+                    Taken::Nothing => break,
+                    Taken::End => return Ok(Round::End),
+                };
+            match self.publisher.offer(&self.event, self.topic, number).with_context(|| self.rest(number))? {
+                Offer::Taken => self.count(number),
+                Offer::Refused => {}
+                Offer::Full => {
+                    self.held = Some(number);
                     break;
                 }
-                taken += 1;
-                summary.without_key += u64::from(keyless);
-                progress.event(&event);
-                if interval >= FOLLOWABLE {
-                    tracing::info!(id = event.id, "Published {}", shown(&event));
-                }
             }
-            Next::Empty => summary.skipped_empty += 1,
-            Next::TooLong { number, bytes } => {
-                let reason = format!("{bytes} bytes, more than a record holds");
-                summary.fail(Failure { number, reason });
-            }
-            Next::NotYet => {}
-            Next::End => break,
+        }
+        Ok(Round::GoOn)
+    }
+
+    /// Where to go on another time.
+    fn rest(&self, number: u64) -> String {
+        format!("{} {number} and all after it are not published", self.source.unit())
+    }
+
+    fn count(&mut self, number: u64) {
+        self.published += 1;
+        self.last = Some(number);
+        if self.is_announced {
+            let data = self.event.data.as_deref().unwrap_or_default();
+            tracing::info!("Published {}", String::from_utf8_lossy(data));
         }
     }
-    summary.stopped = stop.load(Ordering::Relaxed);
-    progress.end();
-    Ok(())
-}
-
-/// Waits until event `n` is due; `false` when it is time to stop.
-fn due(pace: Pace, n: u64, stop: &AtomicBool) -> bool {
-    loop {
-        if stop.load(Ordering::Relaxed) {
-            return false;
-        }
-        if pace.is_full_speed() {
-            return true;
-        }
-        match pace.wait(n, Instant::now()) {
-            Duration::ZERO => return true,
-            wait => std::thread::sleep(wait.min(GLANCE)),
-        }
-    }
-}
-
-fn shown(event: &NewEvent) -> String {
-    let data = event.data.as_deref().unwrap_or_default();
-    let text: String = String::from_utf8_lossy(data).chars().take(80).collect();
-    text.escape_debug().to_string()
 }

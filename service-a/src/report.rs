@@ -1,127 +1,177 @@
-//! What the run came to: the closing line, the events that were not acknowledged, and the exit code.
+//! How it went: the closing line on standard output, the failures by name, the exit code. Nothing else in service-a
+//! writes to standard output, but for a dry run's records.
 
+use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use shared::producer::{Failure, Tally};
+use shared::producer::Report;
 
-use crate::config::Output;
+use crate::source::Oddities;
 
-/// What the run came to.
-#[derive(Debug, Default, Clone, Serialize)]
-pub struct Summary {
-    /// Events handed to the producer.
-    pub published: u64,
-    /// Events that are safe in Kafka.
-    pub acknowledged: u64,
-    /// Events that are not, lines that no record holds among them.
-    pub failed: u64,
-    /// Lines without anything in them.
-    pub skipped_empty: u64,
-    /// Lines in which `--key-field` was not there.
-    pub without_key: u64,
-    /// Whether a signal ended it before its source did.
-    pub stopped: bool,
-    /// Nothing was sent, it was only shown.
-    #[serde(skip)]
-    pub dry_run: bool,
-    /// The first of the failures.
-    #[serde(skip)]
-    pub failures: Vec<Failure>,
+/// How the closing line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// A line for people.
+    Text,
+    /// A JSON object.
+    Json,
 }
 
-const NAMED_FAILURES: usize = 20;
+/// What [`run`](crate::run) came to. Displayed, it is the closing line.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    /// What was published and what was acknowledged.
+    pub report: Report,
+    pub(crate) oddities: Oddities,
+    /// What an event's number counts.
+    pub(crate) unit: &'static str,
+    /// A signal ended it, not the event source.
+    pub interrupted: bool,
+    /// Why it ended before its time, where no signal did it.
+    pub broken: Option<String>,
+}
+
+/// The closing line for machines: every count, also the zeros.
+#[derive(Serialize)]
+struct Json<'a> {
+    published: u64,
+    acknowledged: u64,
+    failed: u64,
+    too_large: u64,
+    skipped_empty_lines: u64,
+    without_key_field: u64,
+    interrupted: bool,
+    error: Option<&'a str>,
+}
 
 impl Summary {
-    /// Counts a failure, and names it while there is room.
-    pub fn fail(&mut self, failure: Failure) {
-        self.failed += 1;
-        self.failures.push(failure);
-        self.failures.truncate(NAMED_FAILURES);
+    /// Whether everything that was read is acknowledged.
+    pub fn is_complete(&self) -> bool {
+        self.unacknowledged() == 0 && self.broken.is_none()
     }
 
-    /// Adds what the publisher knows.
-    pub fn add(&mut self, tally: Tally) {
-        self.published += tally.published;
-        self.acknowledged += tally.acknowledged;
-        self.failed += tally.failed;
-        self.failures.extend(tally.first_failures);
-        self.failures.sort_by_key(|failure| failure.number);
-        self.failures.truncate(NAMED_FAILURES);
+    /// Empty lines that were skipped.
+    pub fn skipped_empty_lines(&self) -> u64 {
+        self.oddities.empty
     }
 
-    /// The closing line.
-    pub fn text(&self) -> String {
-        let mut line = format!("published {}, acknowledged {}", self.published, self.acknowledged);
-        for (count, what) in [
-            (self.failed, "not acknowledged"),
-            (self.skipped_empty, "empty lines skipped"),
-            (self.without_key, "without the key field"),
-        ] {
-            if count > 0 {
-                line += &format!(", {count} {what}");
-            }
-        }
-        line
+    /// Lines that were published without a key, because they have no such field.
+    pub fn without_key_field(&self) -> u64 {
+        self.oddities.keyless
     }
 
-    fn named(&self) -> String {
-        let named =
-            self.failures.iter().map(|f| format!("not acknowledged: event {}: {}\n", f.number, f.reason));
-        let mut text: String = named.collect();
-        let more = self.failed - self.failures.len() as u64;
-        if more > 0 {
-            text += &format!("… and {more} more\n");
-        }
-        text
+    fn unacknowledged(&self) -> u64 {
+        self.report.published.saturating_sub(self.report.acknowledged) + self.report.refused
+    }
+
+    fn json(&self) -> String {
+        let Report { published, acknowledged, failed, refused, .. } = self.report;
+        let json = Json {
+            published,
+            acknowledged,
+            failed,
+            too_large: refused,
+            skipped_empty_lines: self.oddities.empty,
+            without_key_field: self.oddities.keyless,
+            interrupted: self.interrupted,
+            error: self.broken.as_deref(),
+        };
+        // Numbers and text always serialize.
+        serde_json::to_string(&json).unwrap_or_default()
     }
 }
 
-/// Prints what the run came to. Failures go to standard error, the closing line to standard output.
-pub fn done(summary: &Summary, output: Output) -> ExitCode {
-    let _ = write!(std::io::stderr(), "{}", summary.named());
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "published {}, acknowledged {}", self.report.published, self.report.acknowledged)?;
+        if self.report.refused > 0 {
+            write!(f, ", {} too large", self.report.refused)?;
+        }
+        match self.oddities.empty {
+            0 => {}
+            1 => f.write_str(", skipped 1 empty line")?,
+            empty => write!(f, ", skipped {empty} empty lines")?,
+        }
+        if self.oddities.keyless > 0 {
+            write!(f, ", {} without the key field", self.oddities.keyless)?;
+        }
+        Ok(())
+    }
+}
+
+/// Prints the closing line, names what was not acknowledged, and gives the exit code.
+pub fn close(summary: &Summary, output: Output) -> ExitCode {
     let line = match output {
-        Output::Text => summary.text(),
-        Output::Json => serde_json::json!(summary).to_string(),
+        Output::Text => summary.to_string(),
+        Output::Json => summary.json(),
     };
-    if !summary.dry_run {
-        // Nobody may be reading any more; that is no failure of the run.
-        let _ = writeln!(std::io::stdout(), "{line}");
-    }
-    ExitCode::from(u8::from(summary.failed > 0))
+    // A reader that has gone wants no closing line.
+    let _ = writeln!(std::io::stdout(), "{line}");
+    exit_code(summary)
 }
 
-/// Says why the run failed, on standard error.
-pub fn failed(program: &str, code: u8, error: &anyhow::Error) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{program}: {error:#}");
-    ExitCode::from(code)
+/// Says why nothing could be published.
+pub fn failed(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "service-a: {error:#}");
+    ExitCode::FAILURE
+}
+
+/// Names what was not acknowledged, and gives the exit code.
+pub fn exit_code(summary: &Summary) -> ExitCode {
+    // Plainly, and not as log lines: whatever RUST_LOG leaves out, this is part of the result.
+    let _ = write!(std::io::stderr(), "{}", failures(summary));
+    if summary.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A line for each failure that is named, one for the rest, one for what ended the run.
+fn failures(summary: &Summary) -> String {
+    let named = summary.report.failures.iter();
+    let mut lines: Vec<String> =
+        named.map(|failure| format!("not acknowledged: {}\n", failure.describe(summary.unit))).collect();
+    let unnamed = summary.unacknowledged().saturating_sub(summary.report.failures.len() as u64);
+    if unnamed > 0 {
+        lines.push(format!("… and {unnamed} more not acknowledged\n"));
+    }
+    lines.extend(summary.broken.iter().map(|reason| format!("service-a: stopped: {reason}\n")));
+    lines.concat()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn says_what_there_is_to_say() {
-        let mut summary = Summary { published: 10, acknowledged: 10, ..Summary::default() };
-        assert_eq!(summary.text(), "published 10, acknowledged 10");
-        summary.skipped_empty = 3;
-        assert_eq!(summary.text(), "published 10, acknowledged 10, 3 empty lines skipped");
+    fn summary(published: u64, acknowledged: u64) -> Summary {
+        Summary { report: Report { published, acknowledged, ..Report::default() }, ..Summary::default() }
     }
 
     #[test]
-    fn twenty_failures_are_named_and_the_rest_counted() {
-        let mut summary = Summary::default();
-        for number in (1..=37).rev() {
-            summary.fail(Failure { number, reason: "why".to_owned() });
-        }
-        summary.add(Tally::default());
-        let text = summary.named();
-        assert_eq!(text.lines().count(), 21);
-        assert!(
-            text.starts_with("not acknowledged: event 18: why\n") && text.ends_with("… and 17 more\n"),
-            "{text}"
-        );
+    fn the_closing_line_says_what_is_worth_saying() {
+        let mut summary = summary(10, 10);
+        assert_eq!(summary.to_string(), "published 10, acknowledged 10");
+        summary.oddities = Oddities { empty: 3, keyless: 2 };
+        summary.report.refused = 1;
+        let line =
+            "published 10, acknowledged 10, 1 too large, skipped 3 empty lines, 2 without the key field";
+        assert_eq!(summary.to_string(), line);
+    }
+
+    #[test]
+    fn the_closing_line_for_machines_says_all() {
+        let line: serde_json::Value = serde_json::from_str(&summary(3, 2).json()).expect("JSON");
+        assert_eq!((line["published"].as_u64(), line["acknowledged"].as_u64()), (Some(3), Some(2)));
+        assert_eq!(line["skipped_empty_lines"].as_u64(), Some(0));
+    }
+
+    #[test]
+    fn all_is_well_only_if_all_is_acknowledged() {
+        assert!(summary(3, 3).is_complete());
+        assert!(!summary(3, 2).is_complete());
+        assert!(Summary { interrupted: true, ..summary(3, 3) }.is_complete());
+        assert!(!Summary { broken: Some("x".to_owned()), ..summary(3, 3) }.is_complete());
+        let mut refused = summary(3, 3);
+        refused.report.refused = 1;
+        assert!(!refused.is_complete());
     }
 }

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use shared::client::{Connection, Group, GroupProtocol, Property, TopicSpec};
 use shared::config::{CommonArgs, duration};
-use shared::consumer::{Options, RetryPolicy, Unhandled};
+use shared::consumer::{Handlers, Options, RetryPolicy, Unhandled};
 use shared::topic::Topic;
+
+use crate::handlers;
 
 /// Subscribes to Kafka topics and handles their events
 #[derive(Debug, Parser)]
@@ -39,7 +42,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 
 impl Cli {
     /// The settings, whichever way they were given.
-    pub fn config(self) -> Config {
+    pub fn into_config(self) -> Config {
         match self.command {
             Some(Command::Run(config)) => *config,
             None => self.run,
@@ -50,10 +53,6 @@ impl Cli {
 /// The settings of `run`.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Kafka and logs.
-    #[command(flatten)]
-    pub common: CommonArgs,
-
     /// A topic to subscribe to; repeatable, in the variable separated by commas
     #[arg(long = "topic", env = "KAFKA_TOPIC", value_delimiter = ',', default_value = "topic1")]
     pub topics: Vec<Topic>,
@@ -135,6 +134,10 @@ pub struct Config {
     /// How the closing line looks
     #[arg(long, env = "SERVICE_B_OUTPUT", value_enum, default_value_t = Output::Text)]
     pub output: Output,
+
+    /// Kafka and logs. Last, because clap's heading holds from here on.
+    #[command(flatten)]
+    pub common: CommonArgs,
 }
 
 /// How results are printed.
@@ -158,6 +161,16 @@ pub enum OnMissingOffsets {
 }
 
 impl Config {
+    /// The process's own settings, and the handlers that they name. Wrong usage ends the process with exit
+    /// code 2.
+    pub fn from_args() -> (Self, Handlers) {
+        let config = shared::config::parse::<Cli>().into_config();
+        match config.check().and_then(|()| handlers::from_settings(&config.handle)) {
+            Ok(handlers) => (config, handlers),
+            Err(reason) => Cli::command().error(ErrorKind::ValueValidation, format!("{reason:#}")).exit(),
+        }
+    }
+
     /// How to reach Kafka. The embedded broker lets a member join or leave only after a session timeout, so
     /// that with it the timeout is short.
     pub fn connection(&self) -> Connection {

@@ -97,9 +97,12 @@ struct Printable<'a>(&'a str);
 impl std::fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         use std::fmt::Write;
-        self.0.chars().try_for_each(|character| match character.is_control() {
-            true => write!(f, "{}", character.escape_default()),
-            false => f.write_char(character),
+        self.0.chars().try_for_each(|character| {
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())
+            } else {
+                f.write_char(character)
+            }
         })
     }
 }
@@ -110,7 +113,7 @@ mod tests {
     use shared::event::NewEvent;
     use shared::testkit;
 
-    fn shown(content_type: &'static str, data: &[u8]) -> Result<String, HandleError> {
+    fn shown(content_type: &str, data: &[u8]) -> Result<String, HandleError> {
         readable(&NewEvent::new("/test", "t").data(content_type, data).arrived().expect("an event"))
     }
 

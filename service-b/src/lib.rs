@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use shared::consumer::{self, Counts, Handlers, Summary};
 
-use self::config::Config;
+pub use self::config::Config;
 
 /// Handles events until `shutdown` completes, or with `--until-caught-up` until the backlog is handled.
 ///

@@ -1,31 +1,24 @@
-//! The program: settings, logs, run, and who stopped and why.
+//! service-b: subscribes to Kafka topics and handles their events.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use service_b::config::{Cli, Config};
-use service_b::report;
-use shared::consumer::{Counts, Summary};
-use shared::{config, shutdown, telemetry};
-
-fn main() -> ExitCode {
-    let config = config::parse::<Cli>().config();
-    telemetry::init(config.common.log_format);
-    let handlers = match config.check().and_then(|()| service_b::handlers::from_settings(&config.handle)) {
-        Ok(handlers) => handlers,
-        Err(error) => return report::failed("service-b", 2, &error),
-    };
-    let started = Instant::now();
-    let (output, timed) = (config.output, config.until_caught_up);
-    match run(config, handlers) {
-        Ok(summary) => report::done(&summary, timed.then(|| started.elapsed()), output),
-        Err(error) => report::failed("service-b", 1, &error),
-    }
-}
+use service_b::{Config, report};
+use shared::consumer::Counts;
+use shared::{shutdown, telemetry};
 
 #[tokio::main]
-async fn run(config: Config, handlers: shared::consumer::Handlers) -> anyhow::Result<Summary> {
-    let shutdown = shutdown::signalled()?;
-    service_b::run(config, handlers, Arc::new(Counts::default()), shutdown).await
+async fn main() -> ExitCode {
+    let (config, handlers) = Config::from_args();
+    telemetry::init(config.common.log_format);
+    let (output, timed, started) = (config.output, config.until_caught_up, Instant::now());
+    let result = match shutdown::signalled() {
+        Ok(signal) => service_b::run(config, handlers, Arc::new(Counts::default()), signal).await,
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(summary) => report::close(&summary, timed.then(|| started.elapsed()), output),
+        Err(error) => report::failed(&error),
+    }
 }

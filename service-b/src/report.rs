@@ -10,7 +10,7 @@ use shared::consumer::Summary;
 use crate::config::Output;
 
 /// Prints what the run came to. `took` is given where the run had an end of its own, and so a rate.
-pub fn done(summary: &Summary, took: Option<Duration>, output: Output) -> ExitCode {
+pub fn close(summary: &Summary, took: Option<Duration>, output: Output) -> ExitCode {
     let line = match output {
         Output::Text => text(summary, took),
         Output::Json => json(summary, took),
@@ -20,24 +20,24 @@ pub fn done(summary: &Summary, took: Option<Duration>, output: Output) -> ExitCo
     ExitCode::SUCCESS
 }
 
-/// Says why the run failed, on standard error.
-pub fn failed(program: &str, code: u8, error: &anyhow::Error) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{program}: {error:#}");
-    ExitCode::from(code)
+/// Says why the run failed.
+pub fn failed(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "service-b: {error:#}");
+    ExitCode::FAILURE
 }
 
 fn text(summary: &Summary, took: Option<Duration>) -> String {
-    let mut line = format!("handled {}, dead letters {}", summary.handled, summary.dead_letters);
+    let mut parts =
+        vec![format!("handled {}", summary.handled), format!("dead letters {}", summary.dead_letters)];
     if summary.retries > 0 {
-        line += &format!(", retries {}", summary.retries);
+        parts.push(format!("retries {}", summary.retries));
     }
     if summary.duplicates_possible > 0 {
-        line += &format!(", {} may be handled again", summary.duplicates_possible);
+        parts.push(format!("{} may be handled again", summary.duplicates_possible));
     }
-    if let Some(took) = took {
-        line += &format!(" in {:.1} s ({:.0} events/s)", took.as_secs_f64(), rate(summary, took));
-    }
-    line
+    let timed =
+        took.map(|took| format!(" in {:.1} s ({:.0} events/s)", took.as_secs_f64(), rate(summary, took)));
+    parts.join(", ") + &timed.unwrap_or_default()
 }
 
 fn json(summary: &Summary, took: Option<Duration>) -> String {

@@ -1,4 +1,24 @@
-//! What both services need.
+//! What both services need: the event, the Kafka client around it, and the consumer runtime.
+//!
+//! # Layout
+//! - [`event`]: the envelope (CloudEvents), to and from a record's headers; [`record`]: the bytes as Kafka has them.
+//! - [`client`]: librdkafka's settings, each with its reason; reaching a broker, making topics. [`topic`]: names.
+//! - [`producer`]: events to a topic, in order, each accounted for.
+//! - [`consumer`]: from a topic to a handler; the offset moves only behind what is settled.
+//! - [`testkit`]: a handler tested with one event and no broker.
+//! - [`broker`]: Kafka in this process, in memory, for the demo and the tests.
+//! - [`config`], [`telemetry`], [`shutdown`]: settings, logs and signals, alike in both services.
+//! - `raw`: the few calls that rdkafka does not wrap safely; with the broker's `mock` the only unsafe code.
+//!
+//! # Follow one event
+//! 1. service-a's event source makes an [`event::NewEvent`]: an id, a type, a key, data.
+//! 2. [`producer::Publisher`] writes it as a record, waits while the queue is full, counts the acknowledgement.
+//! 3. service-b's poll thread copies the record once, hashes its key, hands it to that key's lane.
+//! 4. The lane decodes it. A record that holds no event becomes a dead letter, and the partition goes on.
+//! 5. The event waits while one of its key is under way; then its [`consumer::Handler`] runs.
+//! 6. The outcome: done, or a pause and another attempt (its key waits, others do not), or a dead letter.
+//! 7. Settled, its offset goes back to the poll thread, which stores the offset behind which all is settled.
+//! 8. librdkafka commits it within a second; a clean stop or rebalance commits at once, before letting go.
 #![deny(unsafe_code)]
 
 pub mod broker;

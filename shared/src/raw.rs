@@ -83,6 +83,7 @@ pub(crate) struct Outgoing<'a, O> {
 ///
 /// # Errors
 /// librdkafka does not take it, for example because its queue is full: headers and opaque come back.
+#[allow(clippy::result_large_err, reason = "an error is rare, and the record in it is sent again")]
 pub(crate) fn send<'a, C, O>(
     client: &Client<C>,
     outgoing: Outgoing<'a, O>,

@@ -1,7 +1,8 @@
 //! Logs: for people by default, a JSON object a line for machines. They go to standard error, so that
 //! standard output holds results alone.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Stderr, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_subscriber::EnvFilter;
 
@@ -17,13 +18,41 @@ pub enum LogFormat {
 /// Starts logging. `RUST_LOG` chooses what is logged (`info` by default); a second call changes nothing.
 pub fn init(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Lines(io::stderr()));
     let _ = match format {
         LogFormat::Human => {
-            let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             builder.with_ansi(colours).try_init()
         }
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+}
+
+/// Whether a progress line stands on the terminal.
+static HAS_PROGRESS: AtomicBool = AtomicBool::new(false);
+
+/// Says that a progress line stands on the terminal, or no longer: a log line then takes its place, and the progress
+/// line is drawn again below.
+pub fn progress_line(is_there: bool) {
+    HAS_PROGRESS.store(is_there, Ordering::Relaxed);
+}
+
+/// Standard error; a log line is one write.
+struct Lines(Stderr);
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut stderr = self.0.lock();
+        if HAS_PROGRESS.load(Ordering::Relaxed) {
+            // To the line's beginning, and empty it.
+            stderr.write_all(b"\r\x1b[2K")?;
+        }
+        stderr.write_all(line)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }

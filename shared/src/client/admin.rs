@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 
@@ -44,13 +44,20 @@ pub async fn reach(connection: &Connection) -> anyhow::Result<()> {
     let connection = connection.clone();
     on_a_thread(move || match asking(&connection)?.fetch_metadata(None, PATIENCE) {
         Ok(_) => Ok(()),
-        Err(error) => Err(Unreachable {
-            address: connection.bootstrap_servers.clone(),
-            reason: error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string()),
+        Err(error) => {
+            Err(Unreachable { address: connection.bootstrap_servers.clone(), reason: reason(&error) }.into())
         }
-        .into()),
     })
     .await
+}
+
+fn reason(error: &KafkaError) -> String {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::BrokerTransportFailure) => "no connection".to_owned(),
+        Some(RDKafkaErrorCode::OperationTimedOut) => format!("no answer within {PATIENCE:?}"),
+        Some(RDKafkaErrorCode::Resolve) => "unknown host name".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// Makes the topics that are missing. One that exists is left as it is.
@@ -128,12 +135,12 @@ async fn create_by_asking(
 }
 
 /// A consumer without a group never makes a topic by asking for it.
-fn asking(connection: &Connection) -> anyhow::Result<BaseConsumer<DefaultConsumerContext>> {
-    Ok(connection.asking()?.create()?)
+fn asking(connection: &Connection) -> anyhow::Result<BaseConsumer<Context>> {
+    Ok(BaseConsumer::from_config_and_context(&connection.asking()?, Context::default())?)
 }
 
 /// How many partitions the topic has; `None` where there is no such topic.
-fn partitions(client: &BaseConsumer, topic: &Topic) -> anyhow::Result<Option<i32>> {
+fn partitions(client: &BaseConsumer<Context>, topic: &Topic) -> anyhow::Result<Option<i32>> {
     let metadata = client.fetch_metadata(Some(topic.as_str()), PATIENCE)?;
     let Some(found) = metadata.topics().first() else { return Ok(None) };
     match found.error().map(RDKafkaErrorCode::from) {

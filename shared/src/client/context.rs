@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// Logs what a client reports, without flooding: the same trouble is told again after growing pauses.
@@ -37,18 +38,21 @@ impl Context {
     }
 }
 
+impl ConsumerContext for Context {}
+
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // Connection trouble arrives a second time, as an error with a code: see below. CONFWARN tells a
-        // producer that a consumer's setting is not for it: one set of properties serves both.
-        let trouble = matches!(facility, "FAIL" | "ERROR" | "FETCHERR" | "CONFWARN");
+        // producer that a consumer's setting is not for it: one set of properties serves both. GETPID: a broker
+        // that has just started answers the first request for a producer id with "not yet", and is asked again.
+        let quiet = matches!(facility, "FAIL" | "ERROR" | "FETCHERR" | "CONFWARN" | "GETPID");
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
             | RDKafkaLogLevel::Critical
             | RDKafkaLogLevel::Error
             | RDKafkaLogLevel::Warning
-                if !trouble =>
+                if !quiet =>
             {
                 tracing::warn!(facility, "librdkafka: {message}");
             }

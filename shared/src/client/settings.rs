@@ -81,7 +81,9 @@ impl Connection {
             // How long an outage may last before an event counts as not acknowledged.
             .set("delivery.timeout.ms", "60000")
             .set("message.max.bytes", MAX_RECORD_BYTES.to_string())
-            // The default queue is 1 GiB. 10,000 events keep the broker busy; 16 MiB bound the memory.
+            // The defaults hold 1 GiB, of values alone: keys, headers and librdkafka's own come on top, about 1 KiB
+            // an event, so that the count bounds the memory. The price: over a line with a 50 ms round trip at
+            // most 10,000 events each 50 ms.
             .set("queue.buffering.max.messages", "10000")
             .set("queue.buffering.max.kbytes", (16 * 1024).to_string());
         self.finish(config)

@@ -16,6 +16,8 @@ pub(super) struct Slot {
     tracker: Tracker,
     /// What was last given to librdkafka to commit; never goes back.
     stored: Option<i64>,
+    /// Where the group stands as far as is known; at first, where this member started.
+    committed: Option<i64>,
     /// How many of its keys have as many events waiting as a key may have.
     full_keys: usize,
     pub(super) paused: bool,
@@ -52,12 +54,13 @@ impl Assignment {
         }
     }
 
-    pub(super) fn assign(&mut self, topic: &str, partition: i32, target: Option<i64>) {
+    pub(super) fn assign(&mut self, topic: &str, partition: i32, start: Option<i64>, target: Option<i64>) {
         let topic = self.intern(topic);
         let id = SlotId(self.next);
         self.next += 1;
         let tracker = Tracker::default();
-        let slot = Slot { topic, partition, tracker, stored: None, full_keys: 0, paused: false, target };
+        let (stored, committed) = (None, start);
+        let slot = Slot { topic, partition, tracker, stored, committed, full_keys: 0, paused: false, target };
         self.slots.insert(id, slot);
         self.places.insert((topic, partition), id);
     }
@@ -89,6 +92,7 @@ impl Assignment {
         let Some(slot) = self.slots.get_mut(&id) else { return false };
         let tracked = slot.tracker.received(offset, u32::try_from(size).unwrap_or(u32::MAX));
         if tracked {
+            slot.committed.get_or_insert(offset);
             self.window.take(size);
         }
         tracked
@@ -98,6 +102,14 @@ impl Assignment {
     pub(super) fn settled(&mut self, id: SlotId, offset: i64) {
         if let Some(freed) = self.slots.get_mut(&id).and_then(|slot| slot.tracker.settled(offset)) {
             self.window.free(freed);
+        }
+    }
+
+    pub(super) fn committed(&mut self, topic: &str, partition: i32, offset: i64) {
+        if let Some((_, id)) = self.slot_of(topic, partition)
+            && let Some(slot) = self.slots.get_mut(&id)
+        {
+            slot.committed = slot.committed.max(Some(offset));
         }
     }
 
@@ -199,9 +211,15 @@ impl Slot {
         self.tracker.span() == 0
     }
 
-    /// Settled behind something that is not: handled again by the next owner.
-    pub(super) fn ahead(&self) -> usize {
-        self.tracker.ahead()
+    /// How many settled events the next owner handles again, at most: those behind one that is not settled,
+    /// and those that no commit has reached. Counted by offsets, gaps included.
+    pub(super) fn repeats(&self) -> u64 {
+        let uncommitted = self
+            .tracker
+            .position()
+            .zip(self.committed)
+            .map_or(0, |(position, committed)| position.saturating_sub(committed));
+        self.tracker.ahead() as u64 + uncommitted.unsigned_abs()
     }
 
     /// Whether everything that was there when it was assigned is settled.

@@ -59,7 +59,7 @@ pub(super) enum FromLane {
 
 /// What all lanes share.
 #[derive(Debug)]
-pub(super) struct Shop {
+pub(super) struct Common {
     pub(super) handlers: Handlers,
     pub(super) unhandled: Unhandled,
     pub(super) retry: RetryPolicy,
@@ -110,7 +110,7 @@ impl Future for UnderWay {
 }
 
 pub(super) struct Lane {
-    shop: Arc<Shop>,
+    common: Arc<Common>,
     inbox: mpsc::UnboundedReceiver<ToLane>,
     reports: std::sync::mpsc::Sender<FromLane>,
     queues: KeyQueues<Work>,
@@ -126,15 +126,15 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(
-        shop: Arc<Shop>,
+        common: Arc<Common>,
         inbox: mpsc::UnboundedReceiver<ToLane>,
         reports: std::sync::mpsc::Sender<FromLane>,
     ) -> Self {
         Self {
             inbox,
             reports,
-            queues: KeyQueues::new(shop.key_bound),
-            shop,
+            queues: KeyQueues::new(common.key_bound),
+            common,
             under_way: FuturesUnordered::new(),
             permit: None,
             started: HashMap::new(),
@@ -147,7 +147,7 @@ impl Lane {
     /// Works until the poll thread lets go of the lane.
     pub(super) async fn run(mut self) {
         loop {
-            let permits = Arc::clone(&self.shop.permits);
+            let permits = Arc::clone(&self.common.permits);
             tokio::select! {
                 message = self.inbox.recv() => match message {
                     Some(message) => self.take(message),
@@ -212,7 +212,7 @@ impl Lane {
 
     fn has_permit(&mut self) -> bool {
         if self.permit.is_none() {
-            self.permit = Arc::clone(&self.shop.permits).try_acquire_owned().ok();
+            self.permit = Arc::clone(&self.common.permits).try_acquire_owned().ok();
         }
         self.permit.is_some()
     }
@@ -239,19 +239,21 @@ impl Lane {
                 return self.dead_letter(work, reason);
             }
         };
-        let Some(handler) = self.shop.handlers.find(event.ty()) else { return self.unhandled(work, &event) };
+        let Some(handler) = self.common.handlers.find(event.ty()) else {
+            return self.unhandled(work, &event);
+        };
         let mut running = Arc::clone(handler).run(event);
         match running.as_mut().poll(&mut Context::from_waker(noop_waker_ref())) {
             Poll::Ready(result) => self.conclude(work, result),
             Poll::Pending => {
                 let permit = self.permit.take();
-                self.push(work, handled_within(self.shop.handler_timeout, running).boxed(), permit);
+                self.push(work, handled_within(self.common.handler_timeout, running).boxed(), permit);
             }
         }
     }
 
     fn unhandled(&mut self, work: Work, event: &Event) {
-        match self.shop.unhandled {
+        match self.common.unhandled {
             Unhandled::Skip => self.settle(&work),
             Unhandled::DeadLetter => {
                 let reason = format!("no handler for the type {:?}", event.ty());
@@ -277,7 +279,7 @@ impl Lane {
             Err(_) => Some(*work.first_failure.get_or_insert_with(Instant::now)),
         };
         let failing_for = failed_at.map_or(Duration::ZERO, |at| at.elapsed());
-        match Outcome::of(result, &self.shop.retry, work.attempts, failing_for) {
+        match Outcome::of(result, &self.common.retry, work.attempts, failing_for) {
             // Nothing applies effects yet; there are none.
             Outcome::Done(Effects {}) => {
                 self.handled += 1;
@@ -289,7 +291,7 @@ impl Lane {
     }
 
     fn pause(&mut self, work: Work, pause: Duration, reason: &str) {
-        self.shop.counts.retries.fetch_add(1, Ordering::Relaxed);
+        self.common.counts.retries.fetch_add(1, Ordering::Relaxed);
         // An outage fails every key: one line for the first attempt, then ever fewer.
         if work.attempts.is_power_of_two() {
             let (place, attempt) = (work.body.record().origin(), work.attempts);
@@ -300,7 +302,7 @@ impl Lane {
 
     fn dead_letter(&mut self, work: Work, reason: String) {
         let letter = DeadLetter { body: work.body.clone(), reason, deliveries: work.attempts };
-        let publisher = Arc::clone(&self.shop.dead_letters);
+        let publisher = Arc::clone(&self.common.dead_letters);
         self.push(work, published(publisher, letter).boxed(), None);
     }
 
@@ -327,7 +329,7 @@ impl Lane {
 
     fn report_settled(&mut self) {
         if !self.settled.is_empty() {
-            let counts = &self.shop.counts;
+            let counts = &self.common.counts;
             counts.handled.fetch_add(std::mem::take(&mut self.handled), Ordering::Relaxed);
             counts.dead_letters.fetch_add(std::mem::take(&mut self.dead_letters), Ordering::Relaxed);
             let settled = std::mem::take(&mut self.settled);

@@ -7,11 +7,11 @@
 //! ```
 //!
 //! Promises, and what stands behind each:
-//! - An offset is stored only when every record before it is settled: [`tracker`], stored from [`poll`] alone.
-//! - One event of a key at a time, in order, also while one is tried again: [`key_queues`].
-//! - A clean rebalance or stop repeats nothing: [`poll`] halts the lanes, brings to its end everything below
+//! - An offset is stored only when every record before it is settled: `tracker.rs`, stored from `poll.rs` alone.
+//! - One event of a key at a time, in order, also while one is tried again: `key_queues.rs`.
+//! - A clean rebalance or stop repeats nothing: `poll.rs` halts the lanes, brings to its end everything below
 //!   the highest offset started, commits, and only then lets go.
-//! - A bad record stops nothing: [`dead_letter`], awaited before its offset counts as settled.
+//! - A bad record stops nothing: `dead_letter.rs`, awaited before its offset counts as settled.
 //!
 //! What breaks the order of a key: a partition count that changes. What breaks "repeats nothing": kill -9, or
 //! handlers that outlast the deadline; both are repeats, never losses.
@@ -44,7 +44,7 @@ pub use self::handlers::{Handlers, HandlersError};
 pub use self::retry::RetryPolicy;
 
 use self::dead_letter::KafkaDeadLetters;
-use self::lane::{Lane, Shop};
+use self::lane::{Common, Lane};
 use self::poll::PollThread;
 use crate::client::{Connection, Group};
 use crate::topic::Topic;
@@ -94,7 +94,7 @@ pub struct Summary {
     pub dead_letters: u64,
     /// Attempts that failed transiently.
     pub retries: u64,
-    /// Events settled without their offset committed: their next owner handles them again.
+    /// Events settled without their offset committed, at most: their next owner handles them again.
     pub duplicates_possible: u64,
 }
 
@@ -141,7 +141,7 @@ pub async fn run(
     counts: Arc<Counts>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<Summary> {
-    let shop = Arc::new(Shop {
+    let common = Arc::new(Common {
         handlers,
         unhandled: options.unhandled,
         retry: options.retry,
@@ -153,17 +153,17 @@ pub async fn run(
         counts: Arc::clone(&counts),
     });
     let (reports, from_lanes) = std_mpsc::channel();
-    let (mut to_lanes, mut lanes) = (Vec::new(), tokio::task::JoinSet::new());
+    let (mut inboxes, mut lanes) = (Vec::new(), tokio::task::JoinSet::new());
     for _ in 0..options.lanes {
         let (to_lane, inbox) = mpsc::unbounded_channel();
-        to_lanes.push(to_lane);
-        lanes.spawn(Lane::new(Arc::clone(&shop), inbox, reports.clone()).run());
+        inboxes.push(to_lane);
+        lanes.spawn(Lane::new(Arc::clone(&common), inbox, reports.clone()).run());
     }
     drop(reports);
     let stop = Arc::new(AtomicBool::new(false));
     let deadline = options.shutdown_deadline;
     let poll =
-        PollThread::new(connection, options, to_lanes, from_lanes, Arc::clone(&counts), Arc::clone(&stop))?;
+        PollThread::new(connection, options, inboxes, from_lanes, Arc::clone(&counts), Arc::clone(&stop))?;
     let (ended, mut end) = oneshot::channel();
     std::thread::Builder::new().name("poll".to_owned()).spawn(move || ended.send(poll.run()))?;
 

@@ -22,6 +22,7 @@ use super::{Counts, Key, Options, SlotId};
 use crate::client::Connection;
 use crate::raw;
 use crate::record::RecordBuilder;
+use crate::topic::Topic;
 
 /// Records are handed to the lanes at the latest when there are so many.
 const BATCH: usize = 512;
@@ -88,7 +89,7 @@ impl PollThread {
 
     /// Polls until told to stop or caught up; then drains, commits and leaves the group.
     pub(super) fn run(mut self) -> anyhow::Result<()> {
-        let topics: Vec<&str> = self.options.topics.iter().map(|topic| topic.as_str()).collect();
+        let topics: Vec<&str> = self.options.topics.iter().map(Topic::as_str).collect();
         self.consumer.subscribe(&topics).context("cannot subscribe")?;
         let mut result = Ok(());
         while result.is_ok() && !self.is_over() {
@@ -107,6 +108,9 @@ impl PollThread {
         self.hold_back();
         let wait = if self.assignment.window().events() > 0 { BUSY } else { IDLE };
         self.poll(wait)?;
+        for (topic, partition, offset) in self.consumer.context().take_committed() {
+            self.assignment.committed(&topic, partition, offset);
+        }
         while let Some(change) = self.consumer.context().next() {
             self.rebalance(change)?;
         }
@@ -190,7 +194,9 @@ impl PollThread {
     fn take_report(&mut self, report: FromLane) {
         match report {
             FromLane::Settled(settled) => {
-                settled.into_iter().for_each(|(slot, offset)| self.assignment.settled(slot, offset));
+                for (slot, offset) in settled {
+                    self.assignment.settled(slot, offset);
+                }
             }
             FromLane::KeyFull(slot) => self.assignment.key_full(slot),
             FromLane::KeyOpen(slot) => self.assignment.key_open(slot),
@@ -297,7 +303,8 @@ impl PollThread {
         }
         for element in start.elements() {
             let target = if self.options.until_caught_up { self.target(&element)? } else { None };
-            self.assignment.assign(element.topic(), element.partition(), target);
+            let from = element.offset().to_raw().filter(|offset| *offset >= 0);
+            self.assignment.assign(element.topic(), element.partition(), from, target);
         }
         tracing::info!("assigned {}", names(&start));
         self.assigned = true;
@@ -341,19 +348,18 @@ impl PollThread {
         if commit {
             self.drain(slots, Instant::now() + self.options.shutdown_deadline);
         }
-        for lane in &self.lanes {
-            slots.iter().for_each(|slot| drop(lane.send(ToLane::Forget(*slot))));
+        self.tell_all(slots, ToLane::Forget);
+        if commit {
+            self.commit(slots);
         }
-        let committed = commit && self.commit(slots);
         for id in slots {
             let Some(slot) = self.assignment.remove(*id) else { continue };
-            let repeats = if committed { slot.ahead() } else { slot.ahead() + 1 };
+            let (repeats, topic, partition) = (slot.repeats(), slot.topic, slot.partition);
             if repeats > 0 {
-                self.counts.duplicates_possible.fetch_add(repeats as u64, Ordering::Relaxed);
+                self.counts.duplicates_possible.fetch_add(repeats, Ordering::Relaxed);
                 tracing::warn!(
-                    "{}/{} let go before all was settled or committed: {repeats} events may be handled again",
-                    slot.topic,
-                    slot.partition
+                    "{topic}/{partition} let go before all was settled and committed: up to {repeats} events may be \
+                     handled again"
                 );
             }
         }
@@ -363,7 +369,7 @@ impl PollThread {
         self.dispatch();
         let mut limits: std::collections::HashMap<SlotId, i64> =
             slots.iter().map(|slot| (*slot, -1)).collect();
-        self.tell_all(slots, |slot| ToLane::Halt(slot));
+        self.tell_all(slots, ToLane::Halt);
         let mut answers = slots.len() * self.lanes.len();
         while answers > 0 {
             match self.reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -392,22 +398,23 @@ impl PollThread {
     }
 
     fn tell_all(&self, slots: &[SlotId], message: impl Fn(SlotId) -> ToLane) {
-        for lane in &self.lanes {
-            slots.iter().for_each(|slot| drop(lane.send(message(*slot))));
+        for (lane, slot) in self.lanes.iter().flat_map(|lane| slots.iter().map(move |slot| (lane, slot))) {
+            let _ = lane.send(message(*slot));
         }
     }
 
     /// Commits where the slots stand, and waits for the answer.
-    fn commit(&mut self, slots: &[SlotId]) -> bool {
+    fn commit(&mut self, slots: &[SlotId]) {
         let positions = self.assignment.positions(slots);
         if positions.count() == 0 {
-            return true;
+            return;
         }
-        match self.consumer.commit(&positions, CommitMode::Sync) {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!("offsets not committed: {error}");
-                false
+        if let Err(error) = self.consumer.commit(&positions, CommitMode::Sync) {
+            return tracing::warn!("offsets not committed: {error}");
+        }
+        for element in positions.elements() {
+            if let Offset::Offset(offset) = element.offset() {
+                self.assignment.committed(element.topic(), element.partition(), offset);
             }
         }
     }

@@ -8,7 +8,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::client::Context;
@@ -25,6 +25,8 @@ pub(super) enum Change {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pending: Mutex<VecDeque<Change>>,
+    /// What librdkafka's own commits have reached: topic, partition, offset.
+    committed: Mutex<Vec<(String, i32, i64)>>,
     closing: AtomicBool,
     context: Context,
 }
@@ -32,6 +34,11 @@ pub(super) struct Changes {
 impl Changes {
     pub(super) fn next(&self) -> Option<Change> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// The commits since the last time.
+    pub(super) fn take_committed(&self) -> Vec<(String, i32, i64)> {
+        std::mem::take(&mut self.committed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Everything is drained and committed: from now on a revocation is granted at once.
@@ -59,10 +66,18 @@ impl ConsumerContext for Changes {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
     }
 
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        // The next commit, a second later, covers what this one should have.
-        if let Err(error) = result {
-            tracing::warn!("offsets not committed, trying again: {error}");
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        match result {
+            Ok(()) => {
+                let mut committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
+                for element in offsets.elements() {
+                    if let (Ok(()), Offset::Offset(offset)) = (element.error(), element.offset()) {
+                        committed.push((element.topic().to_owned(), element.partition(), offset));
+                    }
+                }
+            }
+            // The next commit, a second later, covers what this one should have.
+            Err(error) => self.context.error(error, "offsets not committed"),
         }
     }
 }

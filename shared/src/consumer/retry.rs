@@ -25,7 +25,7 @@ impl RetryPolicy {
         }
         let doubled = 2u32.saturating_pow(attempt.saturating_sub(1));
         let longest = self.first.saturating_mul(doubled).min(self.max);
-        Some(longest.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0).min(self.total - failing_for))
+        Some(longest.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0).min(self.total.saturating_sub(failing_for)))
     }
 }
 

@@ -23,3 +23,8 @@ pub(super) fn find_attribute<'a>(record: &'a Record, name: &str) -> Option<&'a s
         .1?;
     std::str::from_utf8(value).ok()
 }
+
+/// Whether a header holds the event's id.
+pub(crate) fn is_id_header(name: &str) -> bool {
+    name == ID
+}

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 pub use self::decode::{Undecodable, decode};
+pub(crate) use self::headers::is_id_header;
 pub use self::new::NewEvent;
 pub use self::pattern::{BadPattern, Pattern};
 pub use self::structured::is_json;
@@ -154,7 +155,7 @@ pub enum BadData {
     /// Not UTF-8.
     #[error("the data is not UTF-8 from byte {0} on")]
     NotUtf8(usize),
-    /// Not JSON, or JSON of another shape. serde_json names the place, and for a wrong type the value found.
+    /// Not JSON, or JSON of another shape. `serde_json` names the place, and for a wrong type the value found.
     #[error("the data is not the JSON expected: {0}")]
     NotJson(String),
 }

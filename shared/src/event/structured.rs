@@ -120,7 +120,7 @@ mod tests {
         assert!(batch.expect_err("a batch").contains("format"));
     }
 
-    /// The envelope is read without recursion; the handler that decodes the data meets serde_json's limit.
+    /// The envelope is read without recursion; the handler that decodes the data meets `serde_json`'s limit.
     #[test]
     fn deep_data_does_not_overflow_the_stack() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);

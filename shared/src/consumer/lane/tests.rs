@@ -86,7 +86,7 @@ struct Rig {
 impl Rig {
     fn new(lanes: usize, concurrency: usize) -> Self {
         let (letters, scripted, counts) = (Arc::default(), Scripted::default(), Arc::default());
-        let shop = Arc::new(Shop {
+        let common = Arc::new(Common {
             handlers: Handlers::new().on("*", scripted.clone()).expect("a pattern"),
             unhandled: Unhandled::DeadLetter,
             retry: RetryPolicy {
@@ -104,7 +104,7 @@ impl Rig {
         let lanes = (0..lanes)
             .map(|_| {
                 let (to_lane, inbox) = mpsc::unbounded_channel();
-                tokio::spawn(Lane::new(Arc::clone(&shop), inbox, sender.clone()).run());
+                tokio::spawn(Lane::new(Arc::clone(&common), inbox, sender.clone()).run());
                 to_lane
             })
             .collect();

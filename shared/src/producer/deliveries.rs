@@ -1,0 +1,140 @@
+//! What became of the records that librdkafka took: counted, and named where they failed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Headers, Message};
+use rdkafka::producer::ProducerContext;
+
+use super::report::{Failure, KEPT_FAILURES, Report};
+use crate::client::Context;
+use crate::event::is_id_header;
+
+/// The producer's context: rdkafka calls it for each record, on its polling thread.
+#[derive(Debug, Default)]
+pub(super) struct Deliveries {
+    client: Context,
+    acknowledged: AtomicU64,
+    failed: AtomicU64,
+    refused: AtomicU64,
+    failures: Mutex<Vec<Failure>>,
+    outage: OnceLock<String>,
+}
+
+impl Deliveries {
+    /// Acknowledged or failed so far.
+    pub(super) fn settled(&self) -> u64 {
+        self.acknowledged.load(Ordering::Acquire) + self.failed.load(Ordering::Acquire)
+    }
+
+    /// Why nothing more should be published, once an event has failed through no fault of its own.
+    pub(super) fn outage(&self) -> Option<&str> {
+        self.outage.get().map(String::as_str)
+    }
+
+    pub(super) fn refuse(&self, failure: Failure) {
+        self.keep(|| failure);
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn report(&self, published: u64) -> Report {
+        Report {
+            published,
+            acknowledged: self.acknowledged.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            failures: self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    fn keep(&self, failure: impl FnOnce() -> Failure) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() < KEPT_FAILURES {
+            failures.push(failure());
+        }
+    }
+
+    fn fail(&self, error: &KafkaError, message: &BorrowedMessage<'_>, number: u64) {
+        let code = error.rdkafka_error_code();
+        let reason = reason(error, code);
+        if !code.is_some_and(is_the_events_own) {
+            let _ = self.outage.set(reason.clone());
+        }
+        self.keep(|| Failure { id: id_of(message), number, reason });
+        // Last: who waits for this count finds the failure named.
+        self.failed.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.client.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.client.error(error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    /// The publisher's number, carried in the pointer itself: no allocation per record.
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        match result {
+            Ok(_) => {
+                self.acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
+            Err((error, message)) => self.fail(error, message, number as u64),
+        }
+    }
+}
+
+/// Whether only this event is at fault, so that those after it may go on.
+fn is_the_events_own(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::MessageSizeTooLarge
+            | RDKafkaErrorCode::InvalidRecord
+            | RDKafkaErrorCode::InvalidTimestamp
+    )
+}
+
+fn reason(error: &KafkaError, code: Option<RDKafkaErrorCode>) -> String {
+    match code {
+        Some(RDKafkaErrorCode::MessageTimedOut) => "no acknowledgement within delivery.timeout.ms".to_owned(),
+        Some(RDKafkaErrorCode::PurgeQueue) => "given up before it was sent".to_owned(),
+        Some(RDKafkaErrorCode::PurgeInflight) => {
+            "given up after it was sent, unanswered: it may be in the topic".to_owned()
+        }
+        Some(RDKafkaErrorCode::MessageSizeTooLarge) => "larger than the topic takes".to_owned(),
+        Some(code) => code.to_string(),
+        None => error.to_string(),
+    }
+}
+
+/// The id is among the first headers that we wrote ourselves, so that the walk stops before any foreign one.
+fn id_of(message: &BorrowedMessage<'_>) -> Option<String> {
+    let headers = message.headers()?;
+    let id = headers.iter().find(|header| is_id_header(header.key))?.value?;
+    Some(String::from_utf8_lossy(id).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_failures_are_kept_by_name_and_all_are_counted() {
+        let deliveries = Deliveries::default();
+        (1..=37).for_each(|number| {
+            deliveries.refuse(Failure { id: None, number, reason: "too long".to_owned() });
+        });
+        let report = deliveries.report(0);
+        assert_eq!((report.refused, report.failures.len()), (37, KEPT_FAILURES));
+        assert_eq!(report.failures.first().map(|failure| failure.number), Some(1));
+    }
+}

@@ -1,0 +1,53 @@
+//! How publishing went: counts, and the first failures by name.
+
+/// How many failures are kept by name; the rest is counted, so that an outage does not fill the memory.
+pub const KEPT_FAILURES: usize = 20;
+
+/// An event that was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The event's id; `None` where it did not even become an event.
+    pub id: Option<String>,
+    /// The number that its publisher gave it: a line, a row.
+    pub number: u64,
+    /// Why.
+    pub reason: String,
+}
+
+impl Failure {
+    /// In words; `unit` says what the number counts: `line`.
+    pub fn describe(&self, unit: &str) -> String {
+        match &self.id {
+            Some(id) => format!("event {id} ({unit} {}): {}", self.number, self.reason),
+            None => format!("{unit} {}: {}", self.number, self.reason),
+        }
+    }
+}
+
+/// How publishing went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Events handed to librdkafka.
+    pub published: u64,
+    /// Of these, acknowledged by Kafka.
+    pub acknowledged: u64,
+    /// Of these, failed. What is neither acknowledged nor failed is still under way.
+    pub failed: u64,
+    /// Events that could not be handed over at all: too large.
+    pub refused: u64,
+    /// The first [`KEPT_FAILURES`] of the failed and the refused, by name.
+    pub failures: Vec<Failure>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_the_event_and_its_number() {
+        let nameless = Failure { id: None, number: 7, reason: "too long".to_owned() };
+        assert_eq!(nameless.describe("line"), "line 7: too long");
+        let named = Failure { id: Some("x".to_owned()), ..nameless };
+        assert_eq!(named.describe("line"), "event x (line 7): too long");
+    }
+}
