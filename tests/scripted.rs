@@ -9,11 +9,10 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use service_b::config::{Cli, Config};
-use service_b::report;
+use service_b::{Config, report};
 use shared::consumer::{Counts, Effects, HandleError, Handler, Handlers, Summary};
 use shared::event::Event;
-use shared::{config, shutdown, telemetry};
+use shared::{shutdown, telemetry};
 
 /// The environment variable that asks for it.
 pub const ASKED: &str = "PAIR_TEST_SCRIPTED";
@@ -21,12 +20,12 @@ pub const ASKED: &str = "PAIR_TEST_SCRIPTED";
 /// Runs the service if this process is to be one.
 pub fn asked_for() -> Option<ExitCode> {
     std::env::var_os(ASKED)?;
-    let config = config::parse::<Cli>().config();
+    let (config, _) = Config::from_args();
     telemetry::init(config.common.log_format);
     let output = config.output;
     Some(match run(config) {
-        Ok(summary) => report::done(&summary, None, output),
-        Err(error) => report::failed("scripted", 1, &error),
+        Ok(summary) => report::close(&summary, None, output),
+        Err(error) => report::failed(&error),
     })
 }
 

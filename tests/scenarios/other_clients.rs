@@ -12,8 +12,8 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-fn ten() -> Vec<String> {
-    (0..10).map(|number| format!("event_{number}")).collect()
+fn ten() -> [String; 10] {
+    std::array::from_fn(|number| format!("event_{number}"))
 }
 
 fn handled(test: &Test) -> Vec<String> {
@@ -30,7 +30,7 @@ fn publish(test: &Test) {
 /// Catches: events that only our own producer can make.
 fn what_kcat_sends_is_handled(test: &Test) {
     let topic = test.topic(3);
-    let lines: String = ten().iter().map(|event| format!("counter:{event}\n")).collect();
+    let lines = ten().map(|event| format!("counter:{event}")).join("\n");
     kcat(&["-b", &test.broker.address(), "-t", topic, "-P", "-K", ":"], &lines);
     assert_eq!(handled(test), ten());
 }
@@ -78,6 +78,6 @@ fn what_service_a_sends_kafka_python_reads(test: &Test) {
         test.topic,
         test.broker.address()
     ));
-    let expected: Vec<String> = ten().iter().map(|event| format!("counter {event} 1.0")).collect();
+    let expected = ten().map(|event| format!("counter {event} 1.0"));
     assert_eq!(output.lines().collect::<Vec<_>>(), expected);
 }

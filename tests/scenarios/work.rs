@@ -45,7 +45,9 @@ pub fn assert_none_lost(handled: &[(String, usize)], count: usize) {
 /// None more than once.
 pub fn assert_none_twice(handled: &[(String, usize)]) {
     let mut times = BTreeMap::<usize, usize>::new();
-    handled.iter().for_each(|(_, number)| *times.entry(*number).or_default() += 1);
+    for (_, number) in handled {
+        *times.entry(*number).or_default() += 1;
+    }
     let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "{} handled more than once: {:?}", twice.len(), &twice[..twice.len().min(20)]);
 }
