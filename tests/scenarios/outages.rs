@@ -71,9 +71,9 @@ fn a_killed_broker_comes_back_and_nothing_is_lost(test: &Test) {
 fn a_stop_while_the_broker_is_away_ends_in_time(test: &Test) {
     let topic = test.topic(1);
     test.records.send(topic, &super::work::numbered("ok", 0, 50, 5));
-    let mut a = test.service_a(&["--count", "0", "--interval", "50ms", "--shutdown-deadline", "3s"]);
+    let mut a = test.service_a(&["--count", "0", "--interval", "100ms", "--shutdown-deadline", "3s"]);
     let mut b = test.scripted(&["--shutdown-deadline", "3s"]);
-    eventually(soon(), "both work", || (printed(&b).len() > 70).then_some(()));
+    eventually(soon(), "both work", || (printed(&b).len() > 60).then_some(()));
     test.broker.down();
     b.wait_for_line("librdkafka keeps trying", soon());
     let published = |log: &[String]| log.iter().filter(|line| line.contains("Published")).count();
