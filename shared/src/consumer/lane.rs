@@ -1,7 +1,8 @@
 //! A lane: one of the workers that handle events. One task; no task per event.
 
+mod under_way;
+
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -14,6 +15,7 @@ use futures_util::task::noop_waker_ref;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
+use self::under_way::{Ended, UnderWay, Work, handled_within, published};
 use super::dead_letter::{Body, DeadLetter, DeadLetters};
 use super::handler::{Effects, HandleError};
 use super::handlers::Handlers;
@@ -69,44 +71,6 @@ pub(super) struct Common {
     pub(super) permits: Arc<Semaphore>,
     pub(super) dead_letters: Arc<dyn DeadLetters>,
     pub(super) counts: Arc<Counts>,
-}
-
-/// An event on its way through the lane.
-#[derive(Debug)]
-struct Work {
-    slot: SlotId,
-    key: Key,
-    offset: i64,
-    body: Body,
-    attempts: u32,
-    first_failure: Option<Instant>,
-}
-
-/// How a stage of an event's way ended.
-enum Ended {
-    Handled(Result<Effects, HandleError>),
-    PauseOver,
-    DeadLettered,
-}
-
-/// An event that waits for something: its handler, its next attempt, its dead letter's acknowledgement.
-struct UnderWay {
-    slot: SlotId,
-    work: Option<Work>,
-    stage: BoxFuture<'static, Ended>,
-    /// Only a handler that runs holds one: what waits for its next attempt leaves the room to others.
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Future for UnderWay {
-    type Output = (Option<Work>, Ended);
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let ended = std::task::ready!(self.stage.as_mut().poll(context));
-        // Back to all: a lane that kept it for its own next event would starve the others.
-        self.permit = None;
-        Poll::Ready((self.work.take(), ended))
-    }
 }
 
 pub(super) struct Lane {
@@ -341,26 +305,6 @@ impl Lane {
         // The poll thread is gone only when it has let go of every partition: nobody needs the report then.
         let _ = self.reports.send(report);
     }
-}
-
-/// A handler that does not answer in time is dropped where it waits. Transient: the next attempt may be quicker.
-async fn handled_within(limit: Duration, running: BoxFuture<'static, Result<Effects, HandleError>>) -> Ended {
-    let late = |_| Err(HandleError::transient(format!("the handler did not answer within {limit:?}")));
-    Ended::Handled(tokio::time::timeout(limit, running).await.unwrap_or_else(late))
-}
-
-/// Ends when the dead letter is acknowledged, and not before: its offset must not move without it.
-async fn published(publisher: Arc<dyn DeadLetters>, letter: DeadLetter) -> Ended {
-    let origin = letter.body.record().origin();
-    let reason = &letter.reason;
-    tracing::warn!(place = %origin, deliveries = letter.deliveries, "dead letter: {reason}");
-    let mut pause = Duration::from_secs(1);
-    while let Err(refusal) = publisher.publish(&letter).await {
-        tracing::error!(place = %origin, "the dead letter cannot be written, so the partition waits: {refusal}");
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(30));
-    }
-    Ended::DeadLettered
 }
 
 #[cfg(test)]
