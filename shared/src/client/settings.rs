@@ -48,8 +48,8 @@ impl Connection {
             .set("bootstrap.servers", &self.bootstrap_servers)
             // A NAT or firewall that forgets idle connections shows as an error now, not at the next event.
             .set("socket.keepalive.enable", "true")
-            // Back within a few seconds of the broker's return; the default waits up to 10 s.
-            .set("reconnect.backoff.max.ms", "3000")
+            // Back within a second of the broker's return; the default waits up to 10 s. A try costs little.
+            .set("reconnect.backoff.max.ms", "1000")
             // Only what librdkafka itself calls a warning or worse; our context decides what to show.
             .set_log_level(RDKafkaLogLevel::Warning);
         config
@@ -124,8 +124,9 @@ impl Connection {
         match group.protocol {
             GroupProtocol::Classic => config
                 .set("partition.assignment.strategy", "cooperative-sticky")
-                // A member that died gives up its partitions after this; must exceed max.poll's heartbeat.
-                .set("session.timeout.ms", "15000"),
+                // A member that died gives up its partitions after this. Longer than most brokers take to restart:
+                // a group that lost its sessions with the broker starts over, and repeats what was not committed.
+                .set("session.timeout.ms", "20000"),
             // The broker's settings rule here: librdkafka refuses these two with KIP-848.
             GroupProtocol::Consumer => config.set("group.protocol", "consumer"),
         };

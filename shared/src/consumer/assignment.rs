@@ -20,6 +20,8 @@ pub(super) struct Slot {
     committed: Option<i64>,
     /// How many of its keys have as many events waiting as a key may have.
     full_keys: usize,
+    /// How many of its events are given up: under way for the tracker, and nobody's work any more.
+    given_up: usize,
     pub(super) paused: bool,
     /// Where the partition ended when it was assigned, for who stops there.
     pub(super) target: Option<i64>,
@@ -60,7 +62,17 @@ impl Assignment {
         self.next += 1;
         let tracker = Tracker::default();
         let (stored, committed) = (None, start);
-        let slot = Slot { topic, partition, tracker, stored, committed, full_keys: 0, paused: false, target };
+        let slot = Slot {
+            topic,
+            partition,
+            tracker,
+            stored,
+            committed,
+            full_keys: 0,
+            given_up: 0,
+            paused: false,
+            target,
+        };
         self.slots.insert(id, slot);
         self.places.insert((topic, partition), id);
     }
@@ -110,6 +122,12 @@ impl Assignment {
             && let Some(slot) = self.slots.get_mut(&id)
         {
             slot.committed = slot.committed.max(Some(offset));
+        }
+    }
+
+    pub(super) fn given_up(&mut self, id: SlotId, events: usize) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.given_up += events;
         }
     }
 
@@ -207,8 +225,9 @@ impl Slot {
         }
     }
 
+    /// Whether nothing of it is under way any more.
     pub(super) fn is_drained(&self) -> bool {
-        self.tracker.span() == 0
+        self.tracker.span() - self.tracker.ahead() <= self.given_up
     }
 
     /// How many settled events the next owner handles again, at most: those behind one that is not settled,

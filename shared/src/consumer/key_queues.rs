@@ -92,6 +92,11 @@ impl<W> KeyQueues<W> {
         }
     }
 
+    /// The key's event that was under way is given up, and with it what waits behind it: says how many that is.
+    pub(super) fn give_up(&mut self, key: Key) -> usize {
+        self.live.remove(&key).map_or(0, |queue| queue.waiting.len()) + 1
+    }
+
     /// Nothing of the slot starts until [`finish`](Self::finish).
     pub(super) fn halt(&mut self, slot: SlotId) {
         let of_slot = |key: &Key| self.live.get(key).is_some_and(|queue| queue.slot == slot);

@@ -2,20 +2,19 @@
 
 mod under_way;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::task::noop_waker_ref;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use self::under_way::{Ended, UnderWay, Work, handled_within, published};
+use self::under_way::{Ended, Stage, UnderWay, Work, handled_within, published};
 use super::dead_letter::{Body, DeadLetter, DeadLetters};
 use super::handler::{Effects, HandleError};
 use super::handlers::Handlers;
@@ -33,7 +32,8 @@ pub(super) enum ToLane {
     Batch(Vec<Incoming>),
     /// Start nothing of the slot; answer with [`FromLane::Halted`].
     Halt(SlotId),
-    /// Bring to its end what lies at or below the offset, drop the rest.
+    /// Bring to its end what lies at or below the offset, drop the rest. What waits for its next attempt, or
+    /// fails again, is given up: the next owner tries it.
     Finish(SlotId, i64),
     /// Drop everything of the slot, also what is under way.
     Forget(SlotId),
@@ -53,6 +53,8 @@ pub(super) enum FromLane {
     Settled(Vec<(SlotId, i64)>),
     /// The highest offset of the slot that was ever started here.
     Halted(SlotId, Option<i64>),
+    /// So many events of the slot will not be settled here: one that goes on failing, and those behind it.
+    GivenUp(SlotId, usize),
     /// A key of the slot has as many events waiting as a key may have.
     KeyFull(SlotId),
     /// That key is down to half of it.
@@ -83,6 +85,8 @@ pub(super) struct Lane {
     permit: Option<OwnedSemaphorePermit>,
     /// The highest offset started, by slot: what a revocation has to bring to its end.
     started: HashMap<SlotId, i64>,
+    /// Slots that are about to be let go.
+    finishing: HashSet<SlotId>,
     settled: Vec<(SlotId, i64)>,
     handled: u64,
     dead_letters: u64,
@@ -102,6 +106,7 @@ impl Lane {
             under_way: FuturesUnordered::new(),
             permit: None,
             started: HashMap::new(),
+            finishing: HashSet::new(),
             settled: Vec::new(),
             handled: 0,
             dead_letters: 0,
@@ -142,9 +147,26 @@ impl Lane {
                 self.queues.halt(slot);
                 self.report(FromLane::Halted(slot, self.started.get(&slot).copied()));
             }
-            ToLane::Finish(slot, limit) => self.queues.finish(slot, limit),
+            ToLane::Finish(slot, limit) => self.finish(slot, limit),
             ToLane::Forget(slot) => self.forget(slot),
         }
+    }
+
+    fn finish(&mut self, slot: SlotId, limit: i64) {
+        self.queues.finish(slot, limit);
+        self.finishing.insert(slot);
+        let pauses = |stage: &UnderWay| stage.slot == slot && matches!(stage.stage, Stage::Pause(_));
+        let under_way = std::mem::take(&mut self.under_way);
+        let (pauses, others): (Vec<_>, Vec<_>) = under_way.into_iter().partition(pauses);
+        self.under_way = others.into_iter().collect();
+        for work in pauses.into_iter().filter_map(|stage| stage.work) {
+            self.give_up(&work);
+        }
+    }
+
+    fn give_up(&mut self, work: &Work) {
+        let events = self.queues.give_up(work.key);
+        self.report(FromLane::GivenUp(work.slot, events));
     }
 
     /// Takes every step that is ready now, so that a report covers many.
@@ -210,8 +232,9 @@ impl Lane {
         match running.as_mut().poll(&mut Context::from_waker(noop_waker_ref())) {
             Poll::Ready(result) => self.conclude(work, result),
             Poll::Pending => {
+                let running = handled_within(self.common.handler_timeout, running).boxed();
                 let permit = self.permit.take();
-                self.push(work, handled_within(self.common.handler_timeout, running).boxed(), permit);
+                self.push(work, Stage::Handling(running, permit));
             }
         }
     }
@@ -261,20 +284,23 @@ impl Lane {
             let (place, attempt) = (work.body.record().origin(), work.attempts);
             tracing::warn!(%place, attempt, "transient failure, next attempt in {pause:.1?}: {reason}");
         }
-        self.push(work, tokio::time::sleep(pause).map(|()| Ended::PauseOver).boxed(), None);
+        if self.finishing.contains(&work.slot) {
+            return self.give_up(&work);
+        }
+        self.push(work, Stage::Pause(tokio::time::sleep(pause).map(|()| Ended::PauseOver).boxed()));
     }
 
     fn dead_letter(&mut self, work: Work, reason: String) {
         let letter = DeadLetter { body: work.body.clone(), reason, deliveries: work.attempts };
         let publisher = Arc::clone(&self.common.dead_letters);
-        self.push(work, published(publisher, letter).boxed(), None);
+        self.push(work, Stage::DeadLetter(published(publisher, letter).boxed()));
     }
 
-    fn push(&mut self, work: Work, stage: BoxFuture<'static, Ended>, permit: Option<OwnedSemaphorePermit>) {
+    fn push(&mut self, work: Work, stage: Stage) {
         if !self.queues.is_live(work.key) {
             self.queues.started(work.key, work.slot);
         }
-        self.under_way.push(UnderWay { slot: work.slot, work: Some(work), stage, permit });
+        self.under_way.push(UnderWay { slot: work.slot, work: Some(work), stage });
     }
 
     fn settle(&mut self, work: &Work) {
@@ -288,6 +314,7 @@ impl Lane {
         let under_way = std::mem::take(&mut self.under_way);
         self.under_way = under_way.into_iter().filter(|stage| stage.slot != slot).collect();
         self.started.remove(&slot);
+        self.finishing.remove(&slot);
         self.settled.retain(|(other, _)| *other != slot);
     }
 

@@ -165,21 +165,37 @@ pub async fn run(
     let poll =
         PollThread::new(connection, options, inboxes, from_lanes, Arc::clone(&counts), Arc::clone(&stop))?;
     let (ended, mut end) = oneshot::channel();
-    std::thread::Builder::new().name("poll".to_owned()).spawn(move || ended.send(poll.run()))?;
+    let (closing, closed) = oneshot::channel::<()>();
+    std::thread::Builder::new().name("poll".to_owned()).spawn(move || {
+        poll.run(ended);
+        drop(closing);
+    })?;
 
     let result = tokio::select! {
         result = &mut end => result,
         () = shutdown => {
             stop.store(true, Ordering::Release);
-            // Draining has the deadline, then committing and leaving the group have theirs.
-            let late = deadline + Duration::from_secs(15);
-            tokio::time::timeout(late, end).await.context("the Kafka client did not close in time")?
+            match tokio::time::timeout(deadline + COMMIT, end).await {
+                Ok(result) => result,
+                Err(_) => {
+                    tracing::warn!("the Kafka client did not commit in time: the last events may be handled again");
+                    return Ok(counts.summary());
+                }
+            }
         }
     };
     result.context("the poll thread ended without a word: a bug")??;
     while lanes.join_next().await.is_some() {}
+    if tokio::time::timeout(CLOSE, closed).await.is_err() {
+        tracing::warn!("left without telling the group: the others notice after the session timeout");
+    }
     Ok(counts.summary())
 }
+
+/// How long the last commit may take, after the deadline for what is under way.
+const COMMIT: Duration = Duration::from_secs(10);
+/// How long leaving the group may take.
+const CLOSE: Duration = Duration::from_secs(3);
 
 fn dead_letters(connection: &Connection, options: &Options) -> anyhow::Result<KafkaDeadLetters> {
     let group = &options.group.id;

@@ -15,6 +15,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 use self::handover::ANSWER;
 use super::assignment::Assignment;
@@ -87,19 +88,24 @@ impl PollThread {
         })
     }
 
-    /// Polls until told to stop or caught up; then drains, commits and leaves the group.
-    pub(super) fn run(mut self) -> anyhow::Result<()> {
-        let topics: Vec<&str> = self.options.topics.iter().map(Topic::as_str).collect();
-        self.consumer.subscribe(&topics).context("cannot subscribe")?;
-        let mut result = Ok(());
-        while result.is_ok() && !self.is_over() {
-            result = self.turn();
-        }
+    /// Polls until told to stop or caught up, drains and commits; `ended` gets the result then. Leaves the group
+    /// last: with a broker that is away that takes a session timeout, and nothing hangs on it.
+    pub(super) fn run(mut self, ended: oneshot::Sender<anyhow::Result<()>>) {
+        let result = self.consume();
         self.let_go(&self.assignment.ids(), true);
         self.consumer.context().close();
-        // Leaves the group. `self.consumer` goes on this thread, never on one of the runtime's.
-        drop(self);
-        result
+        // The lanes end with their inboxes.
+        self.lanes.clear();
+        let _ = ended.send(result);
+    }
+
+    fn consume(&mut self) -> anyhow::Result<()> {
+        let topics: Vec<&str> = self.options.topics.iter().map(Topic::as_str).collect();
+        self.consumer.subscribe(&topics).context("cannot subscribe")?;
+        while !self.is_over() {
+            self.turn()?;
+        }
+        Ok(())
     }
 
     fn turn(&mut self) -> anyhow::Result<()> {
@@ -198,6 +204,7 @@ impl PollThread {
                     self.assignment.settled(slot, offset);
                 }
             }
+            FromLane::GivenUp(slot, events) => self.assignment.given_up(slot, events),
             FromLane::KeyFull(slot) => self.assignment.key_full(slot),
             FromLane::KeyOpen(slot) => self.assignment.key_open(slot),
             // An answer that came after its deadline.

@@ -4,6 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
 
+use futures_util::future::BoxFuture;
+
 use super::*;
 use crate::consumer::Handler;
 use crate::record::{Origin, RecordBuilder};
@@ -269,6 +271,22 @@ async fn a_halted_slot_finishes_what_lies_below_the_highest_started() {
     rig.until_settled(3).await;
     rig.pass(Duration::from_secs(1)).await;
     assert_eq!(rig.ended(), ["sleep 50000 a", "below", "sleep 80000 b"]);
+}
+
+/// Catches: a stop that waits out its deadline for an attempt that is due long after it.
+#[tokio::test(start_paused = true)]
+async fn what_goes_on_failing_is_given_up_at_the_end_with_what_waits_behind_it() {
+    let mut rig = Rig::new(1, 10);
+    rig.send(&[(1, "fail 1000"), (1, "behind"), (2, "sleep 3000000"), (3, "hang")]);
+    rig.pass(Duration::from_secs(2)).await;
+    rig.tell(|| ToLane::Halt(SLOT));
+    rig.tell(|| ToLane::Finish(SLOT, 3));
+    rig.pass(Duration::from_millis(10)).await;
+    assert!(matches!(rig.others[..], [FromLane::Halted(..), FromLane::GivenUp(SLOT, 2)]), "{:?}", rig.others);
+    rig.until_settled(1).await;
+    assert_eq!(rig.settled, [2], "what is being handled is still finished");
+    rig.pass(Duration::from_secs(30)).await;
+    assert!(matches!(rig.others[2..], [FromLane::GivenUp(SLOT, 1)]), "{:?}", rig.others);
 }
 
 /// Catches: a handler that goes on for a partition which has its next owner by now.

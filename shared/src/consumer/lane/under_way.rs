@@ -31,22 +31,38 @@ pub(super) enum Ended {
     DeadLettered,
 }
 
-/// An event that waits for something: its handler, its next attempt, its dead letter's acknowledgement.
+/// What an event may be waiting for.
+pub(super) enum Stage {
+    /// Its handler. Only this one holds a permit: what waits for anything else leaves the room to others.
+    Handling(BoxFuture<'static, Ended>, Option<OwnedSemaphorePermit>),
+    /// Its next attempt.
+    Pause(BoxFuture<'static, Ended>),
+    /// Its dead letter's acknowledgement.
+    DeadLetter(BoxFuture<'static, Ended>),
+}
+
+/// An event that waits.
 pub(super) struct UnderWay {
     pub(super) slot: SlotId,
     pub(super) work: Option<Work>,
-    pub(super) stage: BoxFuture<'static, Ended>,
-    /// Only a handler that runs holds one: what waits for its next attempt leaves the room to others.
-    pub(super) permit: Option<OwnedSemaphorePermit>,
+    pub(super) stage: Stage,
 }
 
 impl Future for UnderWay {
     type Output = (Option<Work>, Ended);
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let ended = std::task::ready!(self.stage.as_mut().poll(context));
-        // Back to all: a lane that kept it for its own next event would starve the others.
-        self.permit = None;
+        let ended = match &mut self.stage {
+            Stage::Handling(running, permit) => {
+                let ended = std::task::ready!(running.as_mut().poll(context));
+                // Back to all: a lane that kept it for its own next event would starve the others.
+                *permit = None;
+                ended
+            }
+            Stage::Pause(waiting) | Stage::DeadLetter(waiting) => {
+                std::task::ready!(waiting.as_mut().poll(context))
+            }
+        };
         Poll::Ready((self.work.take(), ended))
     }
 }

@@ -13,9 +13,13 @@ use crate::consumer::SlotId;
 use crate::consumer::assignment::Slot;
 use crate::consumer::lane::{FromLane, ToLane};
 use crate::consumer::rebalance::Change;
+use crate::topic::Topic;
 
 /// How long the broker may take for a question asked between two polls.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long a broker may take to show that it is there, before a commit.
+const REACHED: Duration = Duration::from_secs(2);
 
 impl PollThread {
     pub(super) fn rebalance(&mut self, change: Change) -> anyhow::Result<()> {
@@ -145,11 +149,16 @@ impl PollThread {
         }
     }
 
-    /// Commits where the slots stand, and waits for the answer.
+    /// Commits where the slots stand, and waits for the answer: where a broker answers at all, because the
+    /// commit itself has no timeout but the session's.
     fn commit(&mut self, slots: &[SlotId]) {
         let positions = self.assignment.positions(slots);
         if positions.count() == 0 {
             return;
+        }
+        let topic = self.options.topics.first().map(Topic::as_str);
+        if let Err(error) = self.consumer.fetch_metadata(topic, REACHED) {
+            return tracing::warn!("offsets not committed, no broker answers: {error}");
         }
         // Stored as well: what librdkafka commits by itself at the end must not be older.
         if let Err(error) = self.consumer.store_offsets(&positions) {
