@@ -175,13 +175,11 @@ pub async fn run(
         result = &mut end => result,
         () = shutdown => {
             stop.store(true, Ordering::Release);
-            match tokio::time::timeout(deadline + COMMIT, end).await {
-                Ok(result) => result,
-                Err(_) => {
-                    tracing::warn!("the Kafka client did not commit in time: the last events may be handled again");
-                    return Ok(counts.summary());
-                }
-            }
+            let Ok(result) = tokio::time::timeout(deadline + COMMIT, end).await else {
+                tracing::warn!("the Kafka client did not commit in time: the last events may be handled again");
+                return Ok(counts.summary());
+            };
+            result
         }
     };
     result.context("the poll thread ended without a word: a bug")??;
