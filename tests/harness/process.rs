@@ -1,5 +1,6 @@
 //! A program under test: started, listened to, signalled, and ended with the test.
 
+use std::ffi::OsStr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -23,6 +24,14 @@ pub enum Signal {
     Cont,
 }
 
+/// Whether the services or their logs read that variable.
+fn is_setting(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let prefixes = ["KAFKA_", "SERVICE_A_", "SERVICE_B_", "PAIR_"];
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
+        || matches!(&*name, "CONFIG_FILE" | "LOG_FORMAT" | "RUST_LOG" | "NO_COLOR")
+}
+
 /// A running program. Dropping it kills what is left.
 #[derive(Debug)]
 pub struct Process {
@@ -33,14 +42,13 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program; nothing of this process's environment reaches it but what finds programs.
+    /// Starts a program without the settings that the caller's shell may hold for it. The rest of the environment
+    /// stays: it may say what the machine's owner allows, and a tool chain that does not hear it does as it likes.
     pub fn start(mut command: Command) -> Self {
-        let kept = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "CARGO_HOME", "RUSTUP_HOME"];
-        let given: Vec<_> =
-            command.get_envs().map(|(k, v)| (k.to_owned(), v.map(ToOwned::to_owned))).collect();
-        command.env_clear();
-        command.envs(kept.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        command.envs(given.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        let given: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(name) && !given.contains(name)) {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let log = Arc::new(Log::default());

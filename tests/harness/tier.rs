@@ -5,7 +5,6 @@ use std::sync::{Arc, RwLock};
 
 use super::broker::Broker;
 use super::container::Container;
-use super::process::Process;
 use super::scenario::Need;
 use super::tools;
 
@@ -108,16 +107,16 @@ fn choose() -> (Tier, String) {
     }
 }
 
-/// The programs under test, of the same profile as this one.
+/// The programs under test, of the same profile as this one. Built with the environment as it is: what the
+/// machine's owner tells the tool chain there (to install nothing, say) must reach it.
 fn build() {
     let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .args(["build", "--quiet", "-p", "service-a", "-p", "service-b"])
+        .args(["build", "--quiet", "--locked", "-p", "service-a", "-p", "service-b"])
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
-    let mut build = Process::start(cargo);
-    let code = build.exit_code(std::time::Duration::from_mins(20));
-    assert_eq!(code, Some(0), "the services do not build:\n{}", build.stderr().join("\n"));
+    let built = cargo.output().expect("cargo starts");
+    assert!(built.status.success(), "the services do not build:\n{}", String::from_utf8_lossy(&built.stderr));
 }

@@ -62,16 +62,15 @@ impl PollThread {
         self.consumer.incremental_assign(&start).context("cannot take partitions")
     }
 
+    /// Where the group stands. Asks until a broker answers: to guess would lose or repeat events.
     fn committed(&self, partitions: &TopicPartitionList) -> anyhow::Result<TopicPartitionList> {
-        let mut tries = 0;
         loop {
             match self.consumer.committed_offsets(partitions.clone(), ANSWER) {
                 Ok(committed) => return Ok(committed),
-                Err(error) if tries < 3 => {
-                    tries += 1;
-                    tracing::warn!("cannot read the group's offsets, trying again: {error}");
+                Err(error) if self.stop.load(Ordering::Acquire) => {
+                    return Err(error).context("stopped before the group's offsets could be read");
                 }
-                Err(error) => return Err(error).context("cannot read the group's offsets"),
+                Err(error) => tracing::warn!("cannot read the group's offsets, trying again: {error}"),
             }
         }
     }
