@@ -172,6 +172,8 @@ mod tests {
         topic: Vec<String>,
         #[arg(long, default_value = "untouched")]
         other: String,
+        #[arg(long, default_value = "1s", value_parser = duration)]
+        pause: Duration,
     }
 
     fn parse_with(file: &str, flags: &[&str]) -> Result<Cli, String> {
@@ -185,8 +187,8 @@ mod tests {
 
     #[test]
     fn a_flag_is_over_the_file_and_the_file_over_the_default() {
-        let cli = parse_with("topic = ['a', 'b']\npartitions = 6", &["--partitions", "9"]).expect("settings");
-        assert_eq!((cli.topic, cli.common.partitions), (vec!["a".to_owned(), "b".to_owned()], 9));
+        let cli = parse_with("topic = ['a', 'b']\npause = '6s'", &["--pause", "9s"]).expect("settings");
+        assert_eq!((cli.topic, cli.pause), (vec!["a".to_owned(), "b".to_owned()], Duration::from_secs(9)));
         assert_eq!(cli.other, "untouched");
     }
 
@@ -201,7 +203,7 @@ mod tests {
         assert!(parse_with("tpoic = 'a'", &[]).expect_err("unknown").contains("no setting `tpoic`"));
         let error = parse_with("[kafka]\n'sasl.password' = canary", &[]).expect_err("not TOML");
         assert!(!error.contains("canary"), "{error}");
-        assert!(parse_with("partitions = 0", &[]).is_err());
+        assert!(parse_with("pause = 'soon'", &[]).is_err());
     }
 
     #[test]
