@@ -31,7 +31,7 @@ use crate::topic::Topic;
 const BATCH: usize = 512;
 /// How long `poll` may wait while nothing is under way: what a stop waits for at most.
 const IDLE: Duration = Duration::from_millis(100);
-/// How long it may wait while lanes have something to report.
+/// How long it may wait while lanes have something to report, or the end of a backlog may have come.
 const BUSY: Duration = Duration::from_millis(10);
 /// How long a full window is waited out before partitions are paused, which costs their prefetched records.
 const BEFORE_PAUSE: Duration = Duration::from_millis(100);
@@ -112,7 +112,8 @@ impl PollThread {
         self.take_reports();
         self.store();
         self.hold_back();
-        let wait = if self.assignment.window().events() > 0 { BUSY } else { IDLE };
+        let idle = self.assignment.window().events() == 0 && !self.options.until_caught_up;
+        let wait = if idle { IDLE } else { BUSY };
         self.poll(wait)?;
         for (topic, partition, offset) in self.consumer.context().take_committed() {
             self.assignment.committed(&topic, partition, offset);
