@@ -127,7 +127,7 @@ pub struct Config {
     #[arg(long, env = "SERVICE_B_ON_MISSING_OFFSETS", value_enum, default_value_t = OnMissingOffsets::Fail)]
     pub on_missing_offsets: OnMissingOffsets,
 
-    /// How long a stop or a rebalance waits for what is under way
+    /// How long a stop or a rebalance waits for what is under way; at most 45s
     #[arg(long, env = "SERVICE_B_SHUTDOWN_DEADLINE", default_value = "30s", value_parser = duration)]
     pub shutdown_deadline: Duration,
 
@@ -159,6 +159,9 @@ pub enum OnMissingOffsets {
     /// Go on with the next one to come.
     Latest,
 }
+
+/// A rebalance waits that long too, and polls nothing meanwhile: well below `max.poll.interval.ms`.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(45);
 
 impl Config {
     /// The process's own settings, and the handlers that they name. Wrong usage ends the process with exit
@@ -233,6 +236,10 @@ impl Config {
     /// Which setting, and what to write.
     pub fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(!self.group.is_empty(), "--group: a group needs a name");
+        anyhow::ensure!(
+            self.shutdown_deadline <= LONGEST_DEADLINE,
+            "--shutdown-deadline: at most {LONGEST_DEADLINE:?}; the group shuts a member out that does not poll for a minute"
+        );
         self.topic_specs()?;
         self.connection().consumer(&self.options().group)?;
         self.connection().producer()?;

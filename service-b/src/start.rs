@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use shared::broker::{EmbeddedBroker, Options};
-use shared::client::{self, Connection, TopicSpec, Unreachable};
+use shared::client::{self, Connection, TopicSpec};
 
 use crate::config::Config;
 
@@ -41,15 +41,20 @@ fn local_port(servers: &str) -> Option<u16> {
 /// The settings are refused, or a topic cannot be made.
 pub async fn ready(connection: &Connection, topics: Vec<TopicSpec>) -> anyhow::Result<()> {
     let mut pause = FIRST_PAUSE;
-    while let Err(error) = client::reach(connection).await {
-        if error.downcast_ref::<Unreachable>().is_none() {
-            return Err(error);
+    loop {
+        let ready = async {
+            client::reach(connection).await?;
+            client::ensure_topics(connection, topics.clone()).await
+        };
+        match ready.await {
+            Err(error) if client::may_pass(&error) => {
+                tracing::warn!("{error:#}\nTrying again in {pause:?}.");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            result => return result,
         }
-        tracing::warn!("{error}\nTrying again in {pause:?}.");
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    client::ensure_topics(connection, topics).await
 }
 
 #[cfg(test)]

@@ -51,6 +51,21 @@ pub async fn reach(connection: &Connection) -> anyhow::Result<()> {
     .await
 }
 
+/// Whether an error of [`reach`] or [`ensure_topics`] is one of a broker that is away and may come back.
+pub fn may_pass(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<KafkaError>().and_then(KafkaError::rdkafka_error_code);
+    let away = matches!(
+        code,
+        Some(
+            RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::Resolve
+        )
+    );
+    away || error.is::<Unreachable>()
+}
+
 fn reason(error: &KafkaError) -> String {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::BrokerTransportFailure) => "no connection".to_owned(),

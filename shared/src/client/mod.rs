@@ -5,7 +5,7 @@ mod context;
 mod property;
 mod settings;
 
-pub use self::admin::{TopicSpec, Unreachable, ensure_topics, reach};
+pub use self::admin::{TopicSpec, Unreachable, ensure_topics, may_pass, reach};
 pub use self::context::Context;
 pub use self::property::{Property, PropertyError};
 pub use self::settings::{Connection, Group, GroupProtocol, MAX_RECORD_BYTES};

@@ -65,7 +65,12 @@ impl PollThread {
     /// Where the group stands. Asks until a broker answers: to guess would lose or repeat events.
     fn committed(&self, partitions: &TopicPartitionList) -> anyhow::Result<TopicPartitionList> {
         loop {
-            match self.consumer.committed_offsets(partitions.clone(), ANSWER) {
+            let answer = self.consumer.committed_offsets(partitions.clone(), ANSWER).and_then(|committed| {
+                // The answer as a whole may be good and that for one partition not.
+                committed.elements().iter().try_for_each(TopicPartitionListElem::error)?;
+                Ok(committed)
+            });
+            match answer {
                 Ok(committed) => return Ok(committed),
                 Err(error) if self.stop.load(Ordering::Acquire) => {
                     return Err(error).context("stopped before the group's offsets could be read");
@@ -155,13 +160,13 @@ impl PollThread {
         if positions.count() == 0 {
             return;
         }
-        let topic = self.options.topics.first().map(Topic::as_str);
-        if let Err(error) = self.consumer.fetch_metadata(topic, REACHED) {
-            return tracing::warn!("offsets not committed, no broker answers: {error}");
-        }
         // Stored as well: what librdkafka commits by itself at the end must not be older.
         if let Err(error) = self.consumer.store_offsets(&positions) {
             tracing::debug!("offsets not stored: {error}");
+        }
+        let topic = self.options.topics.first().map(Topic::as_str);
+        if let Err(error) = self.consumer.fetch_metadata(topic, REACHED) {
+            return tracing::warn!("offsets not committed, no broker answers: {error}");
         }
         if let Err(error) = self.consumer.commit(&positions, CommitMode::Sync) {
             return tracing::warn!("offsets not committed: {error}");
