@@ -73,7 +73,7 @@ fn slow_handlers_are_finished_before_the_end(test: &Test) {
 fn a_second_signal_ends_at_once(test: &Test) {
     let topic = test.topic(1);
     test.records.send(topic, &numbered("hang 9", 0, 1, 1));
-    let mut b = test.scripted(&["--handler-timeout", "1h", "--shutdown-deadline", "1h"]);
+    let mut b = test.scripted(&["--handler-timeout", "1h", "--shutdown-deadline", "45s"]);
     b.wait_for_line("Trying: hang", soon());
     b.signal(Signal::Term);
     b.wait_for_line("once more", soon());
