@@ -5,6 +5,7 @@
 //! - [`client`]: librdkafka's settings, each with its reason; reaching a broker, making topics. [`topic`]: names.
 //! - [`producer`]: events to a topic, in order, each accounted for.
 //! - [`consumer`]: from a topic to a handler; the offset moves only behind what is settled.
+//! - [`store`]: the ledger of events, the outbox, and what handlers write; in SQLite or PostgreSQL.
 //! - [`testkit`]: a handler tested with one event and no broker.
 //! - [`broker`]: Kafka in this process, in memory, for the demo and the tests.
 //! - [`config`], [`telemetry`], [`shutdown`]: settings, logs and signals, alike in both services.
@@ -30,6 +31,7 @@ pub mod producer;
 mod raw;
 pub mod record;
 pub mod shutdown;
+pub mod store;
 pub mod telemetry;
 pub mod testkit;
 pub mod topic;

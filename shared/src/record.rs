@@ -75,6 +75,34 @@ impl Record {
         self.bytes.len()
     }
 
+    /// The record in one piece, for a database: three numbers (the lengths of key and value, [`NULL`] for null, and
+    /// the timestamp, `i64::MIN` for none), little endian, then key, value and headers.
+    pub(crate) fn pack(&self) -> Vec<u8> {
+        let mut packed = Vec::with_capacity(PACKED_NUMBERS + self.bytes.len());
+        packed.extend_from_slice(&self.key.unwrap_or(NULL).to_le_bytes());
+        packed.extend_from_slice(&self.value.unwrap_or(NULL).to_le_bytes());
+        packed.extend_from_slice(&self.origin.timestamp.unwrap_or(i64::MIN).to_le_bytes());
+        packed.extend_from_slice(&self.bytes);
+        packed
+    }
+
+    /// What [`pack`](Self::pack) made, from that place. `None` for bytes that it cannot have made.
+    pub(crate) fn unpack(packed: &[u8], topic: &'static str, partition: i32, offset: i64) -> Option<Self> {
+        let number = |at: usize| Some(u32::from_le_bytes(packed.get(at..at + 4)?.try_into().ok()?));
+        let length = |at| Some(number(at)?).map(|length| (length != NULL).then_some(length));
+        let (key, value) = (length(0)?, length(4)?);
+        let timestamp = i64::from_le_bytes(packed.get(8..PACKED_NUMBERS)?.try_into().ok()?);
+        let bytes = packed.get(PACKED_NUMBERS..)?;
+        let fits = u64::from(key.unwrap_or(0)) + u64::from(value.unwrap_or(0)) <= bytes.len() as u64;
+        let timestamp = (timestamp != i64::MIN).then_some(timestamp);
+        fits.then(|| Self {
+            bytes: bytes.into(),
+            key,
+            value,
+            origin: Origin { topic, partition, offset, timestamp },
+        })
+    }
+
     pub(crate) fn slice(&self, span: Span) -> &[u8] {
         &self.bytes[span.start as usize..span.end as usize]
     }
@@ -126,8 +154,10 @@ impl<'a> Iterator for Headers<'a> {
     }
 }
 
-/// The length that stands for a null header value.
+/// The length that stands for null.
 const NULL: u32 = u32::MAX;
+/// How many bytes of a packed record its numbers take.
+const PACKED_NUMBERS: usize = 16;
 
 /// Builds records in a buffer that is used again for each.
 #[derive(Debug, Default)]
@@ -188,6 +218,14 @@ mod tests {
             prop_assert_eq!(record.value(), value.as_deref());
             let read: Vec<_> = record.headers().map(|(n, v)| (n.to_vec(), v.map(<[u8]>::to_vec))).collect();
             prop_assert_eq!(read, headers);
+            prop_assert_eq!(Record::unpack(&record.pack(), "t", 0, 0), Some(record));
+        }
+
+        #[test]
+        fn bytes_from_elsewhere_are_no_record_and_no_panic(bytes in vec(any::<u8>(), 0..40)) {
+            if let Some(record) = Record::unpack(&bytes, "t", 0, 0) {
+                let _ = (record.key(), record.value(), record.headers().count());
+            }
         }
     }
 }

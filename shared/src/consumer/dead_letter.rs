@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -20,9 +19,9 @@ use rdkafka::producer::{DeliveryResult, Producer, ProducerContext, ThreadedProdu
 use tokio::sync::oneshot;
 
 use crate::client::{Connection, Context};
-use crate::event::{Event, Undecodable};
+use crate::event::Arrived;
 use crate::raw::{self, HeaderList, Outgoing};
-use crate::record::{Origin, Record};
+use crate::record::Origin;
 use crate::topic::Topic;
 
 const TOPIC: &str = "__dlq.errors.topic";
@@ -35,26 +34,10 @@ const MESSAGE: &str = "__dlq.errors.message";
 /// The longest reason that is written, in bytes: a reason may quote what was sent.
 const LONGEST_REASON: usize = 1000;
 
-/// What a record turned out to hold.
-#[derive(Debug, Clone)]
-pub(super) enum Body {
-    Event(Arc<Event>),
-    Undecodable(Arc<Undecodable>),
-}
-
-impl Body {
-    pub(super) fn record(&self) -> &Record {
-        match self {
-            Self::Event(event) => event.record(),
-            Self::Undecodable(undecodable) => &undecodable.record,
-        }
-    }
-}
-
 /// A record on its way to the dead letters.
 #[derive(Debug)]
 pub(super) struct DeadLetter {
-    pub(super) body: Body,
+    pub(super) body: Arrived,
     pub(super) reason: String,
     /// How often its handler was given it.
     pub(super) deliveries: u32,
@@ -193,6 +176,7 @@ impl ProducerContext for Acknowledgements {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Undecodable;
     use crate::record::RecordBuilder;
 
     #[test]
@@ -201,7 +185,7 @@ mod tests {
         let record = RecordBuilder::default().start(None, None).finish(origin);
         let undecodable = Undecodable { record, reason: String::new() };
         let letter = DeadLetter {
-            body: Body::Undecodable(undecodable.into()),
+            body: Arrived::Undecodable(undecodable.into()),
             reason: "é".repeat(1000),
             deliveries: 2,
         };

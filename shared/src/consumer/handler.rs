@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
 use crate::event::{BadData, Event};
+use crate::store::{Effects, Schema};
 
 /// Reacts to the events of a type. Sees one event at a time per key, and never sees Kafka.
 ///
@@ -45,25 +46,22 @@ pub trait Handler: Send + Sync + 'static {
     /// What the handler wants the data to be; data that is not becomes a dead letter before `handle` runs.
     type Data: Data;
 
+    /// Whether the handler only computes its effects from the event. A pure handler may be run again for an event that
+    /// is settled already (its effects are thrown away then), and ahead of the commit of the one before; the default is a
+    /// reaching one, which also reads a database or calls outside, and is spared both.
+    const PURE: bool = false;
+
+    /// The tables and statements that its effects need.
+    fn schema(&self) -> Schema {
+        Schema::default()
+    }
+
     /// Handles one event.
     fn handle(
         &self,
         event: &Event,
         data: Self::Data,
     ) -> impl Future<Output = Result<Effects, HandleError>> + Send;
-}
-
-/// What a handler wants written or published besides. The store that applies them comes with the ledger;
-/// until then there are none.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Effects {}
-
-impl Effects {
-    /// Nothing to write, nothing to publish.
-    pub fn none() -> Self {
-        Self {}
-    }
 }
 
 /// Why an event could not be handled, and with it what happens next.

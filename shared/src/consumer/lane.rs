@@ -15,15 +15,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use self::under_way::{Ended, Stage, UnderWay, Work, handled_within, published};
-use super::dead_letter::{Body, DeadLetter, DeadLetters};
-use super::handler::{Effects, HandleError};
+use super::dead_letter::{DeadLetter, DeadLetters};
+use super::handler::HandleError;
 use super::handlers::Handlers;
 use super::key_queues::{KeyQueues, Room};
 use super::outcome::Outcome;
 use super::retry::RetryPolicy;
 use super::{Counts, Key, SlotId, Unhandled};
-use crate::event::{Event, decode};
+use crate::event::{Arrived, Event, decode};
 use crate::record::Record;
+use crate::store::Effects;
 
 /// What the poll thread tells a lane.
 #[derive(Debug)]
@@ -184,8 +185,8 @@ impl Lane {
     fn arrive(&mut self, Incoming { slot, key, record }: Incoming) {
         let offset = record.origin().offset;
         let body = match decode(record) {
-            Ok(event) => Body::Event(Arc::new(event)),
-            Err(undecodable) => Body::Undecodable(Arc::from(undecodable)),
+            Ok(event) => Arrived::Event(Arc::new(event)),
+            Err(undecodable) => Arrived::Undecodable(Arc::from(undecodable)),
         };
         let work = Work { slot, key, offset, body, attempts: 0, first_failure: None };
         if !self.queues.has_ready() && !self.queues.is_live(key) && self.has_permit() {
@@ -219,8 +220,8 @@ impl Lane {
         *highest = work.offset.max(*highest);
         work.attempts += 1;
         let event = match &work.body {
-            Body::Event(event) => Arc::clone(event),
-            Body::Undecodable(undecodable) => {
+            Arrived::Event(event) => Arc::clone(event),
+            Arrived::Undecodable(undecodable) => {
                 let reason = undecodable.reason.clone();
                 return self.dead_letter(work, reason);
             }
@@ -268,7 +269,7 @@ impl Lane {
         let failing_for = failed_at.map_or(Duration::ZERO, |at| at.elapsed());
         match Outcome::of(result, &self.common.retry, work.attempts, failing_for) {
             // Nothing applies effects yet; there are none.
-            Outcome::Done(Effects {}) => {
+            Outcome::Done(_) => {
                 self.handled += 1;
                 self.settle(&work);
             }

@@ -39,9 +39,11 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub(crate) use self::handler::AnyHandler;
-pub use self::handler::{Data, Effects, HandleError, Handler, Json};
+pub use self::handler::{Data, HandleError, Handler, Json};
 pub use self::handlers::{Handlers, HandlersError};
 pub use self::retry::RetryPolicy;
+// With these a handler says what it wants: whoever writes one finds all in one place.
+pub use crate::store::{Effects, Migration, Schema, Statement, Value};
 
 use self::dead_letter::KafkaDeadLetters;
 use self::lane::{Common, Lane};

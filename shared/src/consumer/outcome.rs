@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::handler::{Effects, HandleError};
+use super::handler::HandleError;
 use super::retry::RetryPolicy;
+use crate::store::Effects;
 
 /// Closed on purpose: whoever matches on it sees every way an event can go (KIP-932's accept, release, reject).
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Outcome {
     /// Handled; its effects are to be applied.
     Done(Effects),

@@ -48,7 +48,7 @@ pub fn decode(record: Record) -> Result<Event, Box<Undecodable>> {
 }
 
 /// The id of a record that brings none of its own.
-pub(super) fn id_from(origin: Origin) -> String {
+pub(crate) fn id_of_place(origin: Origin) -> String {
     match origin.timestamp {
         Some(timestamp) => format!("{origin}@{timestamp}"),
         None => origin.to_string(),

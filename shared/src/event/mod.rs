@@ -1,6 +1,7 @@
 //! The event: a fact that happened, as a handler sees it. This module is the only place that knows
 //! how events are written into Kafka records (CloudEvents 1.0, Kafka protocol binding).
 
+mod arrived;
 mod decode;
 mod headers;
 mod new;
@@ -12,6 +13,8 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::arrived::Arrived;
+pub(crate) use self::decode::id_of_place;
 pub use self::decode::{Undecodable, decode};
 pub(crate) use self::headers::is_id_header;
 pub use self::new::NewEvent;
@@ -42,7 +45,7 @@ impl Event {
         match &self.attributes {
             Attributes::Binary(spans) => Cow::Borrowed(self.text(spans.id)),
             Attributes::Structured(event) => Cow::Borrowed(&event.id),
-            Attributes::Plain(_) => Cow::Owned(decode::id_from(self.record.origin())),
+            Attributes::Plain(_) => Cow::Owned(decode::id_of_place(self.record.origin())),
         }
     }
 

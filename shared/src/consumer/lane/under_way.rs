@@ -9,9 +9,11 @@ use futures_util::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::consumer::dead_letter::{Body, DeadLetter, DeadLetters};
-use crate::consumer::handler::{Effects, HandleError};
+use crate::consumer::dead_letter::{DeadLetter, DeadLetters};
+use crate::consumer::handler::HandleError;
 use crate::consumer::{Key, SlotId};
+use crate::event::Arrived;
+use crate::store::Effects;
 
 /// An event on its way through the lane.
 #[derive(Debug)]
@@ -19,7 +21,7 @@ pub(super) struct Work {
     pub(super) slot: SlotId,
     pub(super) key: Key,
     pub(super) offset: i64,
-    pub(super) body: Body,
+    pub(super) body: Arrived,
     pub(super) attempts: u32,
     pub(super) first_failure: Option<Instant>,
 }

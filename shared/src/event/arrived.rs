@@ -1,0 +1,22 @@
+//! What a record turned out to hold.
+
+use std::sync::Arc;
+
+use super::{Event, Undecodable};
+use crate::record::Record;
+
+/// An event, or a record that holds none. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) enum Arrived {
+    Event(Arc<Event>),
+    Undecodable(Arc<Undecodable>),
+}
+
+impl Arrived {
+    pub(crate) fn record(&self) -> &Record {
+        match self {
+            Self::Event(event) => event.record(),
+            Self::Undecodable(undecodable) => &undecodable.record,
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What goes into the ledger and what comes back.
+
+use std::time::Duration;
+
+use super::{Effects, Identity, OutboxRecord};
+use crate::event::Arrived;
+
+/// The state of a ledger row. The numbers are what the database holds: never to be changed, only added to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(i16)]
+pub(crate) enum Status {
+    Handling = 1,
+    Handled = 2,
+    Deferred = 3,
+    Dead = 4,
+    Parked = 5,
+    Cancelled = 6,
+    Expired = 7,
+    Deleted = 8,
+}
+
+impl Status {
+    /// The status of that number, as read from the database.
+    pub(crate) fn of(number: i64) -> Option<Self> {
+        use Status::{Cancelled, Dead, Deferred, Deleted, Expired, Handled, Handling, Parked};
+        let all = [Handling, Handled, Deferred, Dead, Parked, Cancelled, Expired, Deleted];
+        all.into_iter().find(|status| *status as i64 == number)
+    }
+}
+
+/// A row of the ledger. Rows are numbered in the order in which they were made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct RowId(pub(crate) i64);
+
+/// Who owns a partition's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Ownership {
+    /// The store's own number for group, topic and partition.
+    pub(crate) partition: i64,
+    /// Raised at each assignment: what carries an older one is refused.
+    pub(crate) epoch: i64,
+}
+
+/// A partition to take over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Assignee {
+    pub(crate) group: String,
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    /// At-least-once: where the group stands. Rows from there on answer for earlier records of their key.
+    pub(crate) answers_from: Option<i64>,
+    /// Whether a dead event holds the later ones of its key.
+    pub(crate) dead_hold: bool,
+}
+
+/// A partition taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Assigned {
+    pub(crate) owner: Ownership,
+    /// Rows below this offset may be gone.
+    pub(crate) pruned_below: i64,
+    /// What waits there, in the order of the rows.
+    pub(crate) deferred: Vec<DeferredRow>,
+    /// Only where `answers_from` was given: of each key that has rows from there on the highest offset; of null keys
+    /// each offset.
+    pub(crate) answered: Vec<(Option<Vec<u8>>, i64)>,
+}
+
+/// A deferred row, without its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeferredRow {
+    pub(crate) row: RowId,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) offset: i64,
+    pub(crate) waiting: Waiting,
+}
+
+/// What a deferred row still waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// Its next attempt, so long from now: never longer than the pause that was asked for.
+    Retry(Duration),
+    /// An earlier row of its key.
+    Behind,
+    /// That moment, in milliseconds since 1970.
+    Until(i64),
+    /// An operator: it is dead, and holds its key.
+    Operator,
+}
+
+/// A deferred row with its record, for its next attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Loaded {
+    pub(crate) row: RowId,
+    pub(crate) attempts: u32,
+    /// How long it has been failing.
+    pub(crate) failing_for: Duration,
+    pub(crate) offset: i64,
+    /// See [`Record::pack`](crate::record::Record::pack).
+    pub(crate) packed: Vec<u8>,
+}
+
+/// An outcome on its way into the ledger.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    pub(crate) owner: Ownership,
+    pub(crate) arrived: Arrived,
+    /// Goes by its place instead of its own id, because that belongs to another event.
+    pub(crate) conflicting: bool,
+    /// The deferred row that the event already has, and the attempts that row knows of.
+    pub(crate) row: Option<(RowId, u32)>,
+    /// Attempts made so far, this one included.
+    pub(crate) attempts: u32,
+    pub(crate) step: Step,
+}
+
+impl Settlement {
+    /// What the row is unique by, within its group.
+    pub(crate) fn identity(&self) -> Identity {
+        if self.conflicting { Identity::of_place(&self.arrived) } else { Identity::of(&self.arrived) }
+    }
+}
+
+/// What becomes of the event.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Handled {
+        effects: Effects,
+        /// The follow-up events among the effects, as records.
+        events: Vec<OutboxRecord>,
+    },
+    Deferred {
+        wait: Wait,
+        reason: Option<String>,
+    },
+    Dead {
+        reason: String,
+        letter: OutboxRecord,
+    },
+    Expired,
+}
+
+/// What a deferred event waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Its next attempt after the pause; it has been failing for so long.
+    Retry { pause: Duration, failing_for: Duration },
+    /// An earlier event of its key.
+    Behind,
+    /// That moment, in milliseconds since 1970.
+    Until(i64),
+}
+
+/// What the store did with a settlement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Row, effects and outbox rows are there.
+    Settled(RowId),
+    /// Its id is there already, with that status: nothing was applied.
+    Known(Status),
+    /// Its id is there already, with another content: nothing was applied.
+    Conflict,
+    /// The database does not take its effects: nothing was applied.
+    Refused(Refusal),
+    /// An earlier event of its key in the batch was refused: nothing was applied.
+    Behind,
+    /// The partition has another owner by now: nothing was applied.
+    Fenced,
+}
+
+/// Why the database does not take an event's effects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) reason: String,
+    /// A constraint or a value out of range: the same effects would be refused again.
+    pub(crate) permanent: bool,
+}
+
+/// What is known of an event that has a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) status: Status,
+    /// Whether it is the same event: same type, key, content type and data.
+    pub(crate) same: bool,
+}
