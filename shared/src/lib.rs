@@ -30,6 +30,7 @@ pub mod event;
 pub mod producer;
 mod raw;
 pub mod record;
+mod relay;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;

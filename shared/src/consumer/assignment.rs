@@ -7,12 +7,14 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::SlotId;
 use super::tracker::{Freed, Tracker};
 use super::window::Window;
+use crate::store::Ownership;
 
 /// A partition that is assigned.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) topic: &'static str,
     pub(super) partition: i32,
+    owner: Ownership,
     tracker: Tracker,
     /// What was last given to librdkafka to commit; never goes back.
     stored: Option<i64>,
@@ -20,8 +22,6 @@ pub(super) struct Slot {
     committed: Option<i64>,
     /// How many of its keys have as many events waiting as a key may have.
     full_keys: usize,
-    /// How many of its events are given up: under way for the tracker, and nobody's work any more.
-    given_up: usize,
     pub(super) paused: bool,
     /// Where the partition ended when it was assigned, for who stops there.
     pub(super) target: Option<i64>,
@@ -41,10 +41,12 @@ pub(super) struct Assignment {
     next: u32,
     window: Window,
     longest_span: usize,
+    /// Goes with every offset that is committed.
+    store_id: String,
 }
 
 impl Assignment {
-    pub(super) fn new(events: usize, bytes: usize) -> Self {
+    pub(super) fn new(events: usize, bytes: usize, store_id: &str) -> Self {
         Self {
             slots: BTreeMap::new(),
             places: HashMap::new(),
@@ -53,28 +55,34 @@ impl Assignment {
             next: 0,
             window: Window::new(events, bytes),
             longest_span: events.saturating_mul(SPAN_IN_WINDOWS),
+            store_id: store_id.to_owned(),
         }
     }
 
-    pub(super) fn assign(&mut self, topic: &str, partition: i32, start: Option<i64>, target: Option<i64>) {
-        let topic = self.intern(topic);
+    /// A partition is ours from now on; `start` is where the group stands.
+    pub(super) fn assign(
+        &mut self,
+        (topic, partition): (&'static str, i32),
+        owner: Ownership,
+        start: Option<i64>,
+        target: Option<i64>,
+    ) -> SlotId {
         let id = SlotId(self.next);
         self.next += 1;
-        let tracker = Tracker::default();
-        let (stored, committed) = (None, start);
         let slot = Slot {
             topic,
             partition,
-            tracker,
-            stored,
-            committed,
+            owner,
+            tracker: Tracker::default(),
+            stored: None,
+            committed: start,
             full_keys: 0,
-            given_up: 0,
             paused: false,
             target,
         };
         self.slots.insert(id, slot);
         self.places.insert((topic, partition), id);
+        id
     }
 
     pub(super) fn remove(&mut self, id: SlotId) -> Option<Slot> {
@@ -125,12 +133,6 @@ impl Assignment {
         }
     }
 
-    pub(super) fn given_up(&mut self, id: SlotId, events: usize) {
-        if let Some(slot) = self.slots.get_mut(&id) {
-            slot.given_up += events;
-        }
-    }
-
     pub(super) fn key_full(&mut self, id: SlotId) {
         if let Some(slot) = self.slots.get_mut(&id) {
             slot.full_keys += 1;
@@ -147,10 +149,6 @@ impl Assignment {
     pub(super) fn truncate(&mut self, id: SlotId, limit: i64) {
         let freed = self.slots.get_mut(&id).map_or(Freed::default(), |slot| slot.tracker.truncate(limit));
         self.window.free(freed);
-    }
-
-    pub(super) fn get(&self, id: SlotId) -> Option<&Slot> {
-        self.slots.get(&id)
     }
 
     pub(super) fn ids(&self) -> Vec<SlotId> {
@@ -177,7 +175,7 @@ impl Assignment {
     pub(super) fn take_moved(&mut self) -> TopicPartitionList {
         let mut moved = TopicPartitionList::new();
         for slot in self.slots.values_mut().filter(|slot| slot.tracker.position() > slot.stored) {
-            slot.add_position(&mut moved);
+            slot.add_position(&mut moved, &self.store_id);
             slot.stored = slot.tracker.position();
         }
         moved
@@ -186,7 +184,8 @@ impl Assignment {
     /// Where these slots stand; those of which nothing is settled yet are left out.
     pub(super) fn positions(&self, slots: &[SlotId]) -> TopicPartitionList {
         let mut positions = TopicPartitionList::new();
-        slots.iter().filter_map(|id| self.slots.get(id)).for_each(|slot| slot.add_position(&mut positions));
+        let slots = slots.iter().filter_map(|id| self.slots.get(id));
+        slots.for_each(|slot| slot.add_position(&mut positions, &self.store_id));
         positions
     }
 
@@ -205,7 +204,12 @@ impl Assignment {
         (pause, resume)
     }
 
-    fn intern(&mut self, topic: &str) -> &'static str {
+    /// Where pruning may go to: what the group has committed.
+    pub(super) fn prunable(&self) -> Vec<(Ownership, i64)> {
+        self.slots.values().filter_map(|slot| Some((slot.owner, slot.committed?))).collect()
+    }
+
+    pub(super) fn intern(&mut self, topic: &str) -> &'static str {
         if let Some(known) = self.topics.iter().find(|known| **known == topic) {
             return known;
         }
@@ -216,18 +220,14 @@ impl Assignment {
 }
 
 impl Slot {
-    fn add_position(&self, list: &mut TopicPartitionList) {
-        if let Some(position) = self.tracker.position()
-            && let Err(error) =
-                list.add_partition_offset(self.topic, self.partition, Offset::Offset(position))
-        {
+    /// The position, with the id of the store that answers for everything before it.
+    fn add_position(&self, list: &mut TopicPartitionList, store_id: &str) {
+        let Some(position) = self.tracker.position() else { return };
+        let mut element = list.add_partition(self.topic, self.partition);
+        element.set_metadata(store_id);
+        if let Err(error) = element.set_offset(Offset::Offset(position)) {
             tracing::error!("{}/{} cannot be committed at {position}: {error}", self.topic, self.partition);
         }
-    }
-
-    /// Whether nothing of it is under way any more.
-    pub(super) fn is_drained(&self) -> bool {
-        self.tracker.span() - self.tracker.ahead() <= self.given_up
     }
 
     /// How many settled events the next owner handles again, at most: those behind one that is not settled,

@@ -6,22 +6,10 @@
 //! header names over as C strings.
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString};
-use std::fmt;
-use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use rdkafka::ClientContext;
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::error::KafkaError;
-use rdkafka::producer::{DeliveryResult, Producer, ProducerContext, ThreadedProducer};
-use tokio::sync::oneshot;
-
-use crate::client::{Connection, Context};
 use crate::event::Arrived;
-use crate::raw::{self, HeaderList, Outgoing};
-use crate::record::Origin;
+use crate::record::{Origin, RecordBuilder};
+use crate::store::OutboxRecord;
 use crate::topic::Topic;
 
 const TOPIC: &str = "__dlq.errors.topic";
@@ -34,26 +22,48 @@ const MESSAGE: &str = "__dlq.errors.message";
 /// The longest reason that is written, in bytes: a reason may quote what was sent.
 const LONGEST_REASON: usize = 1000;
 
-/// A record on its way to the dead letters.
+/// Writes a group's dead letters.
 #[derive(Debug)]
-pub(super) struct DeadLetter {
-    pub(super) body: Arrived,
-    pub(super) reason: String,
-    /// How often its handler was given it.
-    pub(super) deliveries: u32,
+pub(super) struct DeadLetters {
+    group: String,
+    /// The dead-letter topic of each topic.
+    topics: HashMap<String, Topic>,
 }
 
-impl DeadLetter {
+impl DeadLetters {
+    /// # Errors
+    /// The group's name cannot be part of a topic's name.
+    pub(super) fn new(group: &str, topics: &[Topic]) -> anyhow::Result<Self> {
+        let of = |topic: &Topic| Ok((topic.to_string(), topic.dead_letters(group)?));
+        let topics = topics.iter().map(of).collect::<anyhow::Result<_>>()?;
+        Ok(Self { group: group.to_owned(), topics })
+    }
+
+    /// The dead letter of a record: `deliveries` is how often its handler was given it.
+    pub(super) fn record(&self, arrived: &Arrived, reason: &str, deliveries: u32) -> OutboxRecord {
+        let record = arrived.record();
+        let mut letter = RecordBuilder::default();
+        letter.start(record.key(), record.value());
+        for (name, value) in record.headers() {
+            letter.header(name, value);
+        }
+        for (name, value) in self.headers(record.origin(), reason, deliveries) {
+            letter.header(name.as_bytes(), Some(value.as_bytes()));
+        }
+        let topic = self.topics.get(record.origin().topic).map(Topic::to_string).unwrap_or_default();
+        OutboxRecord { topic, packed: letter.finish(record.origin()).pack() }
+    }
+
     /// The headers that are added, names and values.
-    fn headers(&self, group: &str) -> [(&'static str, String); 6] {
-        let Origin { topic, partition, offset, .. } = self.body.record().origin();
+    fn headers(&self, origin: Origin, reason: &str, deliveries: u32) -> [(&'static str, String); 6] {
+        let Origin { topic, partition, offset, .. } = origin;
         [
             (TOPIC, topic.to_owned()),
             (PARTITION, partition.to_string()),
             (OFFSET, offset.to_string()),
-            (GROUP, group.to_owned()),
-            (DELIVERY_COUNT, self.deliveries.to_string()),
-            (MESSAGE, shortened(&self.reason)),
+            (GROUP, self.group.clone()),
+            (DELIVERY_COUNT, deliveries.to_string()),
+            (MESSAGE, shortened(reason)),
         ]
     }
 }
@@ -62,134 +72,28 @@ fn shortened(reason: &str) -> String {
     reason[..reason.floor_char_boundary(LONGEST_REASON)].to_owned()
 }
 
-/// Where dead letters go. The lanes need no more of it than this.
-pub(super) trait DeadLetters: fmt::Debug + Send + Sync {
-    /// Ends when the dead letter is safe there, or with why it is not.
-    fn publish<'a>(&'a self, letter: &'a DeadLetter) -> BoxFuture<'a, Result<(), String>>;
-}
-
-/// Dead letters in Kafka: `dlq.<group>.<topic>`.
-pub(super) struct KafkaDeadLetters {
-    producer: ThreadedProducer<Acknowledgements>,
-    group: String,
-    /// The dead-letter topic of each topic.
-    topics: HashMap<String, CString>,
-}
-
-impl KafkaDeadLetters {
-    pub(super) fn new(
-        connection: &Connection,
-        group: &str,
-        topics: HashMap<String, Topic>,
-    ) -> anyhow::Result<Self> {
-        let mut config = connection.producer()?;
-        // A dead letter is its record and its headers: it must not fail for being larger than the record was.
-        config.set("message.max.bytes", (raw::MAX_FETCHED_BYTES + 64 * 1024).to_string());
-        // Few and precious: sent at once, and known to have failed soon enough to say so.
-        config.set("linger.ms", "0").set("delivery.timeout.ms", "15000");
-        let producer = ThreadedProducer::from_config_and_context(&config, Acknowledgements::default())?;
-        let topics = topics
-            .into_iter()
-            .map(|(topic, letters)| Ok((topic, CString::new(letters.to_string())?)))
-            .collect::<anyhow::Result<_>>()?;
-        Ok(Self { producer, group: group.to_owned(), topics })
-    }
-}
-
-impl DeadLetters for KafkaDeadLetters {
-    fn publish<'a>(&'a self, letter: &'a DeadLetter) -> BoxFuture<'a, Result<(), String>> {
-        async move {
-            let source = letter.body.record().origin().topic;
-            let topic =
-                self.topics.get(source).ok_or_else(|| format!("no dead-letter topic for {source}"))?;
-            let (acknowledged, wait) = oneshot::channel();
-            let answer = match self.send(topic, letter, acknowledged) {
-                Ok(()) => wait.await.unwrap_or(Err(KafkaError::Canceled)),
-                Err(error) => Err(error),
-            };
-            answer.map_err(|error| format!("{}: {error}", topic.to_string_lossy()))
-        }
-        .boxed()
-    }
-}
-
-impl KafkaDeadLetters {
-    fn send(&self, topic: &CStr, letter: &DeadLetter, acknowledged: Acknowledged) -> Result<(), KafkaError> {
-        let record = letter.body.record();
-        let headers = HeaderList::new();
-        for (name, value) in record.headers() {
-            headers.add(name, value)?;
-        }
-        for (name, value) in letter.headers(&self.group) {
-            headers.add(name.as_bytes(), Some(value.as_bytes()))?;
-        }
-        let outgoing = Outgoing {
-            topic,
-            key: record.key(),
-            value: record.value(),
-            timestamp: record.origin().timestamp.unwrap_or(0),
-            headers,
-            opaque: Box::new(acknowledged),
-        };
-        raw::send(self.producer.client(), outgoing).map_err(|(error, _)| error)
-    }
-}
-
-impl fmt::Debug for KafkaDeadLetters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KafkaDeadLetters").field("topics", &self.topics).finish_non_exhaustive()
-    }
-}
-
-impl Drop for KafkaDeadLetters {
-    fn drop(&mut self) {
-        // Everything was awaited; what is left belongs to partitions that were let go, and comes again there.
-        let _ = self.producer.flush(Duration::from_millis(100));
-    }
-}
-
-/// Hands each acknowledgement to who waits for it.
-#[derive(Debug, Default)]
-pub(super) struct Acknowledgements(Context);
-
-/// Completes when the broker has answered.
-pub(super) type Acknowledged = oneshot::Sender<Result<(), KafkaError>>;
-
-impl ClientContext for Acknowledgements {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(error, reason);
-    }
-}
-
-impl ProducerContext for Acknowledgements {
-    type DeliveryOpaque = Box<Acknowledged>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, acknowledged: Box<Acknowledged>) {
-        let _ = acknowledged.send(result.as_ref().map(|_| ()).map_err(|(error, _)| error.clone()));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Undecodable;
-    use crate::record::RecordBuilder;
+    use crate::record::Record;
 
     #[test]
-    fn the_headers_say_where_it_came_from_and_why_it_is_here() {
-        let origin = Origin { topic: "topic1", partition: 3, offset: 42, timestamp: None };
-        let record = RecordBuilder::default().start(None, None).finish(origin);
-        let undecodable = Undecodable { record, reason: String::new() };
-        let letter = DeadLetter {
-            body: Arrived::Undecodable(undecodable.into()),
-            reason: "é".repeat(1000),
-            deliveries: 2,
-        };
-        let headers = letter.headers("service-b").map(|(name, value)| (name.rsplit("errors.").next(), value));
+    fn the_record_is_kept_and_headers_say_where_it_came_from_and_why_it_is_here() {
+        let origin = Origin { topic: "topic1", partition: 3, offset: 42, timestamp: Some(5) };
+        let mut sent = RecordBuilder::default();
+        let sent = sent.start(Some(b"key"), Some(&[0xff, 0])).header(b"a\xff", None).finish(origin);
+        let undecodable =
+            Arrived::Undecodable(crate::event::decode(sent.clone()).expect_err("not UTF-8").into());
+        let letters = DeadLetters::new("service-b", &["topic1".parse().expect("a topic")]).expect("topics");
+
+        let letter = letters.record(&undecodable, &"é".repeat(1000), 2);
+        assert_eq!(letter.topic, "dlq.service-b.topic1");
+        let letter = Record::unpack(&letter.packed, "topic1", 3, 42).expect("a record");
+        assert_eq!(
+            (letter.key(), letter.value(), letter.origin()),
+            (sent.key(), sent.value(), sent.origin())
+        );
+        assert_eq!(letter.headers().next(), Some((&b"a\xff"[..], None)));
         let short = "é".repeat(LONGEST_REASON / 2);
         let expected = [
             ("topic", "topic1"),
@@ -199,6 +103,13 @@ mod tests {
             ("delivery.count", "2"),
             ("message", &short),
         ];
-        assert_eq!(headers, expected.map(|(name, value)| (Some(name), value.to_owned())));
+        let expected = expected.map(|(name, value)| (format!("__dlq.errors.{name}"), value.to_owned()));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let added: Vec<_> = letter
+            .headers()
+            .skip(1)
+            .map(|(name, value)| (text(name), text(value.unwrap_or_default())))
+            .collect();
+        assert_eq!(added, expected);
     }
 }

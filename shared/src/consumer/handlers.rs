@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::handler::{AnyHandler, Handler};
 use crate::event::{BadPattern, Pattern};
+use crate::store::Schema;
 
 /// The handlers of a service, each for a pattern of event types. The most specific pattern wins.
 #[derive(Clone, Default)]
@@ -38,6 +39,23 @@ impl Handlers {
     /// The patterns, the most specific first.
     pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         self.registered.iter().map(|(pattern, _)| pattern)
+    }
+
+    /// Whether none of them reaches out.
+    pub(super) fn are_all_pure(&self) -> bool {
+        self.registered.iter().all(|(_, handler)| handler.is_pure())
+    }
+
+    /// What they need in the store.
+    pub(super) fn schemas(&self) -> Vec<Schema> {
+        let mut schemas: Vec<Schema> = Vec::new();
+        for (_, handler) in &self.registered {
+            let schema = handler.schema();
+            if !schemas.contains(&schema) {
+                schemas.push(schema);
+            }
+        }
+        schemas
     }
 
     pub(super) fn find(&self, ty: &str) -> Option<&Arc<dyn AnyHandler>> {

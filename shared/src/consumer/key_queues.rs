@@ -20,7 +20,7 @@ pub(super) struct KeyQueues<W> {
 #[derive(Debug)]
 struct Queue<W> {
     slot: SlotId,
-    waiting: VecDeque<(i64, W)>,
+    waiting: VecDeque<W>,
     full: bool,
 }
 
@@ -46,19 +46,19 @@ impl<W> KeyQueues<W> {
     }
 
     /// An event arrived and has to wait.
-    pub(super) fn wait(&mut self, key: Key, slot: SlotId, offset: i64, work: W) -> Room {
+    pub(super) fn wait(&mut self, key: Key, slot: SlotId, work: W) -> Room {
         if let Some(queue) = self.live.get_mut(&key) {
-            queue.waiting.push_back((offset, work));
+            queue.waiting.push_back(work);
             return queue.fill(self.bound);
         }
-        self.live.insert(key, Queue { slot, waiting: VecDeque::from([(offset, work)]), full: false });
+        self.live.insert(key, Queue { slot, waiting: VecDeque::from([work]), full: false });
         self.make_ready(key, slot);
         Room::Unchanged
     }
 
-    /// An event of a key that was not live has started: later ones of its key wait behind it.
+    /// An event of the key has started: later ones of its key wait behind it.
     pub(super) fn started(&mut self, key: Key, slot: SlotId) {
-        self.live.insert(key, Queue { slot, waiting: VecDeque::new(), full: false });
+        self.live.entry(key).or_insert_with(|| Queue { slot, waiting: VecDeque::new(), full: false });
     }
 
     /// The next event that may start; its key is under way until [`done`](Self::done) or
@@ -66,7 +66,7 @@ impl<W> KeyQueues<W> {
     pub(super) fn next(&mut self) -> Option<(W, Room)> {
         while let Some(key) = self.ready.pop_front() {
             if let Some(queue) = self.live.get_mut(&key)
-                && let Some((_, work)) = queue.waiting.pop_front()
+                && let Some(work) = queue.waiting.pop_front()
             {
                 return Some((work, queue.empty(self.bound)));
             }
@@ -84,17 +84,54 @@ impl<W> KeyQueues<W> {
     }
 
     /// The key's event that was under way starts again, before all others of its key.
-    pub(super) fn again(&mut self, key: Key, offset: i64, work: W) {
+    pub(super) fn again(&mut self, key: Key, work: W) {
         if let Some(queue) = self.live.get_mut(&key) {
-            queue.waiting.push_front((offset, work));
+            queue.waiting.push_front(work);
             let slot = queue.slot;
             self.make_ready(key, slot);
         }
     }
 
-    /// The key's event that was under way is given up, and with it what waits behind it: says how many that is.
-    pub(super) fn give_up(&mut self, key: Key) -> usize {
-        self.live.remove(&key).map_or(0, |queue| queue.waiting.len()) + 1
+    /// The key counts as under way, whatever it was before: nothing of it starts until [`done`](Self::done).
+    pub(super) fn hold(&mut self, key: Key, slot: SlotId) {
+        self.live.entry(key).or_insert_with(|| Queue { slot, waiting: VecDeque::new(), full: false });
+        self.ready.retain(|other| *other != key);
+        if let Some(halted) = self.halted.get_mut(&slot) {
+            halted.retain(|other| *other != key);
+        }
+    }
+
+    /// Whether events of the key wait here.
+    pub(super) fn has_waiting(&self, key: Key) -> bool {
+        self.live.get(&key).is_some_and(|queue| !queue.waiting.is_empty())
+    }
+
+    /// Takes away what waits behind the key's event that is under way, in order.
+    pub(super) fn take_waiting(&mut self, key: Key) -> (Vec<W>, Room) {
+        let Some(queue) = self.live.get_mut(&key) else { return (Vec::new(), Room::Unchanged) };
+        let waiting = queue.waiting.drain(..).collect();
+        (waiting, queue.empty(self.bound))
+    }
+
+    /// Events that were handled already have to be handled again, in this order and before all others of their key.
+    /// `under_way` says that one of them was under way until now, so that nothing of the key is any more.
+    pub(super) fn put_back(&mut self, key: Key, slot: SlotId, works: Vec<W>, under_way: bool) {
+        if works.is_empty() {
+            return;
+        }
+        let was_idle = under_way || !self.live.contains_key(&key);
+        let queue =
+            self.live.entry(key).or_insert_with(|| Queue { slot, waiting: VecDeque::new(), full: false });
+        for work in works.into_iter().rev() {
+            queue.waiting.push_front(work);
+        }
+        if was_idle {
+            self.make_ready(key, slot);
+        }
+    }
+
+    pub(super) fn is_halted(&self, slot: SlotId) -> bool {
+        self.halted.contains_key(&slot)
     }
 
     /// Nothing of the slot starts until [`finish`](Self::finish).
@@ -105,14 +142,18 @@ impl<W> KeyQueues<W> {
         self.halted.entry(slot).or_default().extend(halted);
     }
 
-    /// What of a halted slot lies at or below the limit may start again; the rest is dropped.
-    pub(super) fn finish(&mut self, slot: SlotId, limit: i64) {
+    /// What of a halted slot is to be kept may start again; the rest is dropped. Says how many those were.
+    pub(super) fn finish(&mut self, slot: SlotId, keep: impl Fn(&W) -> bool) -> usize {
+        let mut dropped = 0;
         for queue in self.live.values_mut().filter(|queue| queue.slot == slot) {
-            queue.waiting.retain(|(offset, _)| *offset <= limit);
+            let before = queue.waiting.len();
+            queue.waiting.retain(&keep);
+            dropped += before - queue.waiting.len();
         }
         for key in self.halted.remove(&slot).unwrap_or_default() {
             self.done(key);
         }
+        dropped
     }
 
     /// Everything of the slot is dropped, whatever it waits for.
@@ -200,7 +241,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Arrive(key) => {
-                        queues.wait(Key(key), SLOT, arrived, (key, arrived));
+                        queues.wait(Key(key), SLOT, (key, arrived));
                         arrived += 1;
                     }
                     Step::Start => {
@@ -217,7 +258,7 @@ mod tests {
                     }
                     Step::Again(index) if !under_way.is_empty() => {
                         let (key, offset) = under_way.swap_remove(index.index(under_way.len()));
-                        queues.again(Key(key), offset, (key, offset));
+                        queues.again(Key(key), (key, offset));
                     }
                     Step::Done(_) | Step::Again(_) => {}
                 }
@@ -240,16 +281,16 @@ mod tests {
     fn a_halted_slot_starts_nothing_and_finishes_up_to_the_limit() {
         let mut queues = KeyQueues::new(8);
         let other = SlotId(2);
-        queues.wait(Key(1), SLOT, 1, "a");
-        queues.wait(Key(1), SLOT, 5, "b");
-        queues.wait(Key(2), other, 1, "c");
+        queues.wait(Key(1), SLOT, "a");
+        queues.wait(Key(1), SLOT, "b");
+        queues.wait(Key(2), other, "c");
         queues.started(Key(3), SLOT);
-        queues.wait(Key(3), SLOT, 2, "d");
+        queues.wait(Key(3), SLOT, "d");
         queues.halt(SLOT);
         assert_eq!(queues.next(), Some(("c", Room::Unchanged)));
         queues.done(Key(3));
         assert_eq!(queues.next(), None, "nothing of the halted slot starts");
-        queues.finish(SLOT, 3);
+        assert_eq!(queues.finish(SLOT, |work| *work != "b"), 1);
         assert_eq!(queues.next(), Some(("a", Room::Unchanged)), "what is above the limit is gone");
         assert_eq!(queues.next(), Some(("d", Room::Unchanged)));
         queues.forget(SLOT);

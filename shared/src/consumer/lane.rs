@@ -1,8 +1,15 @@
 //! A lane: one of the workers that handle events. One task; no task per event.
+//!
+//! An event's way: looked up (before a reaching handler), queued behind those of its key, handled, settled in the
+//! ledger, reported. What has to wait longer than that waits in the ledger: see `blocked_keys.rs`.
 
+mod arriving;
+mod deferring;
+mod settling;
+mod slots;
 mod under_way;
+mod verdicts;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -11,33 +18,52 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::task::noop_waker_ref;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use self::under_way::{Ended, Stage, UnderWay, Work, handled_within, published};
-use super::dead_letter::{DeadLetter, DeadLetters};
+use self::arriving::Arriving;
+use self::deferring::Loading;
+use self::settling::{Settling, Then, Unsettled};
+use self::slots::Slots;
+use self::under_way::{UnderWay, Work};
+use super::blocked_keys::BlockedKeys;
+use super::dead_letter::DeadLetters;
 use super::handler::HandleError;
 use super::handlers::Handlers;
 use super::key_queues::{KeyQueues, Room};
 use super::outcome::Outcome;
 use super::retry::RetryPolicy;
-use super::{Counts, Key, SlotId, Unhandled};
-use crate::event::{Arrived, Event, decode};
+use super::{Counts, Key, OnDead, SlotId, Unhandled};
+use crate::event::{Arrived, Event};
 use crate::record::Record;
-use crate::store::Effects;
+use crate::store::{DeferredRow, Effects, Ownership, Settlement, Step, Store, StoreError, follow_ups};
 
 /// What the poll thread tells a lane.
 #[derive(Debug)]
 pub(super) enum ToLane {
+    /// A partition was taken over.
+    Take(SlotId, Taken),
     /// Records to handle, in order.
     Batch(Vec<Incoming>),
     /// Start nothing of the slot; answer with [`FromLane::Halted`].
     Halt(SlotId),
-    /// Bring to its end what lies at or below the offset, drop the rest. What waits for its next attempt, or
-    /// fails again, is given up: the next owner tries it.
+    /// Bring to its end what lies at or below the offset, drop the rest; answer with [`FromLane::Finished`]. What fails
+    /// now waits in the ledger for the next owner.
     Finish(SlotId, i64),
     /// Drop everything of the slot, also what is under way.
     Forget(SlotId),
+}
+
+/// A partition as the ledger has it, so far as it concerns one lane.
+#[derive(Debug, Clone)]
+pub(super) struct Taken {
+    pub(super) topic: &'static str,
+    pub(super) partition: i32,
+    pub(super) owner: Ownership,
+    /// What waits in the ledger, in the order of the rows.
+    pub(super) deferred: Vec<(Key, DeferredRow)>,
+    /// At-least-once: up to which offset all of the key is settled.
+    pub(super) answered: Vec<(Key, i64)>,
 }
 
 #[derive(Debug)]
@@ -54,12 +80,14 @@ pub(super) enum FromLane {
     Settled(Vec<(SlotId, i64)>),
     /// The highest offset of the slot that was ever started here.
     Halted(SlotId, Option<i64>),
-    /// So many events of the slot will not be settled here: one that goes on failing, and those behind it.
-    GivenUp(SlotId, usize),
+    /// Nothing of the slot is under way here any more.
+    Finished(SlotId),
     /// A key of the slot has as many events waiting as a key may have.
     KeyFull(SlotId),
     /// That key is down to half of it.
     KeyOpen(SlotId),
+    /// The store cannot be used any more.
+    Failed(StoreError),
 }
 
 /// What all lanes share.
@@ -69,10 +97,19 @@ pub(super) struct Common {
     pub(super) unhandled: Unhandled,
     pub(super) retry: RetryPolicy,
     pub(super) handler_timeout: Duration,
-    /// How many events of one key may wait.
+    /// How many events of one key may wait in memory.
     pub(super) key_bound: usize,
+    /// How many of them may wait in the ledger.
+    pub(super) deferred_max: usize,
+    pub(super) on_dead: OnDead,
+    /// Whether an event that is handled and has no effects gets its row, too.
+    pub(super) every_event_has_a_row: bool,
     pub(super) permits: Arc<Semaphore>,
-    pub(super) dead_letters: Arc<dyn DeadLetters>,
+    pub(super) group: String,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) dead_letters: DeadLetters,
+    /// Told when the outbox has something new.
+    pub(super) relay: Arc<Notify>,
     pub(super) counts: Arc<Counts>,
 }
 
@@ -80,17 +117,19 @@ pub(super) struct Lane {
     common: Arc<Common>,
     inbox: mpsc::UnboundedReceiver<ToLane>,
     reports: std::sync::mpsc::Sender<FromLane>,
+    slots: Slots,
+    arriving: Arriving,
     queues: KeyQueues<Work>,
+    blocked: BlockedKeys,
+    loading: Loading,
     under_way: FuturesUnordered<UnderWay>,
     /// The permit for the next handler. A handler that is ready at its first poll gives it straight back.
     permit: Option<OwnedSemaphorePermit>,
-    /// The highest offset started, by slot: what a revocation has to bring to its end.
-    started: HashMap<SlotId, i64>,
-    /// Slots that are about to be let go.
-    finishing: HashSet<SlotId>,
+    settling: Settling,
     settled: Vec<(SlotId, i64)>,
     handled: u64,
-    dead_letters: u64,
+    /// Whether a key's next event may start before the last one is in the ledger.
+    runs_ahead: bool,
 }
 
 impl Lane {
@@ -102,15 +141,18 @@ impl Lane {
         Self {
             inbox,
             reports,
+            slots: Slots::default(),
+            arriving: Arriving::new(Arc::clone(&common.store), common.group.clone()),
             queues: KeyQueues::new(common.key_bound),
-            common,
+            blocked: BlockedKeys::new(common.deferred_max),
+            loading: Loading::new(Arc::clone(&common.store)),
             under_way: FuturesUnordered::new(),
             permit: None,
-            started: HashMap::new(),
-            finishing: HashSet::new(),
+            settling: Settling::new(Arc::clone(&common.store)),
             settled: Vec::new(),
             handled: 0,
-            dead_letters: 0,
+            runs_ahead: common.handlers.are_all_pure(),
+            common,
         }
     }
 
@@ -118,82 +160,74 @@ impl Lane {
     pub(super) async fn run(mut self) {
         loop {
             let permits = Arc::clone(&self.common.permits);
-            tokio::select! {
+            let due = self.blocked.next_due();
+            let step = tokio::select! {
                 message = self.inbox.recv() => match message {
-                    Some(message) => self.take(message),
+                    Some(message) => { self.take(message); Ok(()) }
                     None => return,
                 },
-                Some(step) = self.under_way.next() => self.take_steps(step),
+                Some(handled) = self.under_way.next() => { self.take_handled(handled); Ok(()) }
                 Ok(permit) = permits.acquire_owned(), if self.permit.is_none() && self.queues.has_ready() => {
                     self.permit = Some(permit);
+                    Ok(())
                 }
+                answer = self.settling.answered(), if self.settling.is_under_way() =>
+                    answer.map(|verdicts| self.take_verdicts(verdicts)),
+                answer = self.arriving.answered(), if self.arriving.is_under_way() =>
+                    answer.map(|works| self.take_looked_up(works)),
+                answer = self.loading.answered(), if self.loading.is_under_way() =>
+                    answer.map(|loaded| self.take_loaded(loaded)),
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    self.take_due();
+                    Ok(())
+                }
+            };
+            if let Err(error) = step {
+                return self.report(FromLane::Failed(error));
             }
-            self.start_ready();
-            self.report_settled();
-            // A permit kept while there is nothing to start would be missing in another lane.
-            if !self.queues.has_ready() {
-                self.permit = None;
-            }
+            self.go_on();
+        }
+    }
+
+    /// What may have become possible after any step.
+    fn go_on(&mut self) {
+        self.start_ready();
+        self.settling.start();
+        self.loading.start();
+        self.report_settled();
+        for slot in self.slots.take_finished() {
+            self.report(FromLane::Finished(slot));
+        }
+        self.common.counts.blocked(&mut self.slots.blocked_keys, self.blocked.len());
+        // A permit kept while there is nothing to start would be missing in another lane.
+        if !self.queues.has_ready() {
+            self.permit = None;
         }
     }
 
     fn take(&mut self, message: ToLane) {
         match message {
-            ToLane::Batch(batch) => {
-                for incoming in batch {
-                    self.arrive(incoming);
-                }
-            }
+            ToLane::Take(slot, taken) => self.take_over(slot, taken),
+            ToLane::Batch(batch) => self.take_batch(batch),
             ToLane::Halt(slot) => {
                 self.queues.halt(slot);
-                self.report(FromLane::Halted(slot, self.started.get(&slot).copied()));
+                self.blocked.halt(slot);
+                self.report(FromLane::Halted(slot, self.slots.highest_started(slot)));
             }
             ToLane::Finish(slot, limit) => self.finish(slot, limit),
             ToLane::Forget(slot) => self.forget(slot),
         }
     }
 
-    fn finish(&mut self, slot: SlotId, limit: i64) {
-        self.queues.finish(slot, limit);
-        self.finishing.insert(slot);
-        let pauses = |stage: &UnderWay| stage.slot == slot && matches!(stage.stage, Stage::Pause(_));
-        let under_way = std::mem::take(&mut self.under_way);
-        let (pauses, others): (Vec<_>, Vec<_>) = under_way.into_iter().partition(pauses);
-        self.under_way = others.into_iter().collect();
-        for work in pauses.into_iter().filter_map(|stage| stage.work) {
-            self.give_up(&work);
-        }
-    }
-
-    fn give_up(&mut self, work: &Work) {
-        let events = self.queues.give_up(work.key);
-        self.report(FromLane::GivenUp(work.slot, events));
-    }
-
-    /// Takes every step that is ready now, so that a report covers many.
-    fn take_steps(&mut self, first: <UnderWay as Future>::Output) {
+    /// Takes every handler that is ready now, so that a batch covers many.
+    fn take_handled(&mut self, first: <UnderWay as Future>::Output) {
         let mut next = Some(first);
-        while let Some((work, ended)) = next {
+        while let Some((work, result)) = next {
             if let Some(work) = work {
-                self.advance(work, ended);
+                self.conclude(work, result);
             }
             self.start_ready();
             next = self.under_way.next().now_or_never().flatten();
-        }
-    }
-
-    fn arrive(&mut self, Incoming { slot, key, record }: Incoming) {
-        let offset = record.origin().offset;
-        let body = match decode(record) {
-            Ok(event) => Arrived::Event(Arc::new(event)),
-            Err(undecodable) => Arrived::Undecodable(Arc::from(undecodable)),
-        };
-        let work = Work { slot, key, offset, body, attempts: 0, first_failure: None };
-        if !self.queues.has_ready() && !self.queues.is_live(key) && self.has_permit() {
-            return self.start(work);
-        }
-        if self.queues.wait(key, slot, offset, work) == Room::BecameFull {
-            self.report(FromLane::KeyFull(slot));
         }
     }
 
@@ -216,16 +250,18 @@ impl Lane {
 
     /// Starts an attempt. The first poll happens here and now: a handler that is ready then has cost no queueing.
     fn start(&mut self, mut work: Work) {
-        let highest = self.started.entry(work.slot).or_insert(work.offset);
-        *highest = work.offset.max(*highest);
-        work.attempts += 1;
-        let event = match &work.body {
+        self.slots.started(work.slot, work.offset);
+        let event = match &work.arrived {
             Arrived::Event(event) => Arc::clone(event),
             Arrived::Undecodable(undecodable) => {
                 let reason = undecodable.reason.clone();
-                return self.dead_letter(work, reason);
+                return self.dead(work, reason);
             }
         };
+        if event.is_expired() {
+            return self.settle(work, Step::Expired, Then::Expired, true);
+        }
+        work.attempts += 1;
         let Some(handler) = self.common.handlers.find(event.ty()) else {
             return self.unhandled(work, &event);
         };
@@ -233,97 +269,131 @@ impl Lane {
         match running.as_mut().poll(&mut Context::from_waker(noop_waker_ref())) {
             Poll::Ready(result) => self.conclude(work, result),
             Poll::Pending => {
-                let running = handled_within(self.common.handler_timeout, running).boxed();
-                let permit = self.permit.take();
-                self.push(work, Stage::Handling(running, permit));
+                self.queues.started(work.key, work.slot);
+                let limit = self.common.handler_timeout;
+                self.under_way.push(UnderWay::new(work, running, limit, self.permit.take()));
             }
         }
     }
 
     fn unhandled(&mut self, work: Work, event: &Event) {
         match self.common.unhandled {
-            Unhandled::Skip => self.settle(&work),
+            Unhandled::Skip => self.done(work, Effects::none()),
             Unhandled::DeadLetter => {
                 let reason = format!("no handler for the type {:?}", event.ty());
-                self.dead_letter(work, reason);
-            }
-        }
-    }
-
-    fn advance(&mut self, work: Work, ended: Ended) {
-        match ended {
-            Ended::Handled(result) => self.conclude(work, result),
-            Ended::PauseOver => self.queues.again(work.key, work.offset, work),
-            Ended::DeadLettered => {
-                self.dead_letters += 1;
-                self.settle(&work);
+                self.dead(work, reason);
             }
         }
     }
 
     fn conclude(&mut self, mut work: Work, result: Result<Effects, HandleError>) {
-        let failed_at = match &result {
-            Ok(_) => None,
-            Err(_) => Some(*work.first_failure.get_or_insert_with(Instant::now)),
+        let failing_for = match &result {
+            Ok(_) => Duration::ZERO,
+            Err(_) => work.failing_since.get_or_insert_with(Instant::now).elapsed(),
         };
-        let failing_for = failed_at.map_or(Duration::ZERO, |at| at.elapsed());
         match Outcome::of(result, &self.common.retry, work.attempts, failing_for) {
-            // Nothing applies effects yet; there are none.
-            Outcome::Done(_) => {
-                self.handled += 1;
-                self.settle(&work);
-            }
-            Outcome::Retry(pause, reason) => self.pause(work, pause, &reason),
-            Outcome::DeadLetter(reason) => self.dead_letter(work, reason),
+            Outcome::Done(effects) => self.done(work, effects),
+            Outcome::Retry(pause, reason) => self.retry(work, pause, reason),
+            Outcome::DeadLetter(reason) => self.dead(work, reason),
         }
     }
 
-    fn pause(&mut self, work: Work, pause: Duration, reason: &str) {
+    fn done(&mut self, work: Work, effects: Effects) {
+        if !self.common.every_event_has_a_row && effects.is_empty() && work.row.is_none() {
+            self.handled += 1;
+            self.queues.done(work.key);
+            return self.close(&work, true);
+        }
+        let events = match follow_ups(&effects, &work.arrived) {
+            Ok(events) => events,
+            Err(reason) => return self.dead(work, reason),
+        };
+        // The rows of a blocked key are handled one by one, each after the commit of the last.
+        let holds_key = !self.runs_ahead || work.row.is_some();
+        let key = work.key;
+        self.settle(work, Step::Handled { effects, events }, Then::Handled, holds_key);
+        if !holds_key {
+            self.queues.done(key);
+        }
+    }
+
+    fn retry(&mut self, work: Work, pause: Duration, reason: String) {
         self.common.counts.retries.fetch_add(1, Ordering::Relaxed);
         // An outage fails every key: one line for the first attempt, then ever fewer.
         if work.attempts.is_power_of_two() {
-            let (place, attempt) = (work.body.record().origin(), work.attempts);
+            let (place, attempt) = (work.arrived.record().origin(), work.attempts);
             tracing::warn!(%place, attempt, "transient failure, next attempt in {pause:.1?}: {reason}");
         }
-        if self.finishing.contains(&work.slot) {
-            return self.give_up(&work);
-        }
-        self.push(work, Stage::Pause(tokio::time::sleep(pause).map(|()| Ended::PauseOver).boxed()));
+        let (slot, key) = (work.slot, work.key);
+        self.queues.hold(key, slot);
+        self.blocked.defer(slot, key);
+        // When the row is due again, that is.
+        let failing_for =
+            work.failing_since.map_or(Duration::ZERO, |since| since.elapsed()).saturating_add(pause);
+        let wait = crate::store::Wait::Retry { pause, failing_for };
+        let step = Step::Deferred { wait, reason: Some(reason) };
+        self.settle(work, step, Then::Retry(deferring::after(pause)), true);
+        self.defer_waiting(slot, key);
     }
 
-    fn dead_letter(&mut self, work: Work, reason: String) {
-        let letter = DeadLetter { body: work.body.clone(), reason, deliveries: work.attempts };
-        let publisher = Arc::clone(&self.common.dead_letters);
-        self.push(work, Stage::DeadLetter(published(publisher, letter).boxed()));
+    /// An event whose handler has been given it, or would have been next, becomes a dead letter.
+    fn dead(&mut self, work: Work, reason: String) {
+        self.bury(work, reason, false, true);
     }
 
-    fn push(&mut self, work: Work, stage: Stage) {
-        if !self.queues.is_live(work.key) {
+    fn bury(&mut self, work: Work, reason: String, conflicting: bool, holds_key: bool) {
+        let origin = work.arrived.record().origin();
+        tracing::warn!(place = %origin, deliveries = work.attempts, "dead letter: {reason}");
+        let letter = self.common.dead_letters.record(&work.arrived, &reason, work.attempts);
+        let settlement = self.settlement(&work, Step::Dead { reason, letter });
+        let settlement = settlement.map(|settlement| Settlement { conflicting, ..settlement });
+        self.unsettled(work, settlement, Then::Dead, holds_key);
+    }
+
+    fn settle(&mut self, work: Work, step: Step, then: Then, holds_key: bool) {
+        let settlement = self.settlement(&work, step);
+        self.unsettled(work, settlement, then, holds_key);
+    }
+
+    fn settlement(&self, work: &Work, step: Step) -> Option<Settlement> {
+        Some(Settlement {
+            owner: self.slots.owner(work.slot)?,
+            arrived: work.arrived.clone(),
+            conflicting: false,
+            row: work.row,
+            attempts: work.attempts,
+            step,
+        })
+    }
+
+    /// `None` for a slot that was let go meanwhile: its next owner sees to the event.
+    fn unsettled(&mut self, work: Work, settlement: Option<Settlement>, then: Then, holds_key: bool) {
+        let Some(settlement) = settlement else { return };
+        if holds_key {
             self.queues.started(work.key, work.slot);
         }
-        self.under_way.push(UnderWay { slot: work.slot, work: Some(work), stage });
+        let publishes = match &settlement.step {
+            Step::Handled { events, .. } => !events.is_empty(),
+            Step::Dead { .. } => true,
+            Step::Deferred { .. } | Step::Expired => false,
+        };
+        self.settling.add(Unsettled { work, then, holds_key, publishes }, settlement);
     }
 
-    fn settle(&mut self, work: &Work) {
-        self.settled.push((work.slot, work.offset));
-        self.queues.done(work.key);
-    }
-
-    /// The member has lost the slot: what it still did for it must not go on beside its next owner.
-    fn forget(&mut self, slot: SlotId) {
-        self.queues.forget(slot);
-        let under_way = std::mem::take(&mut self.under_way);
-        self.under_way = under_way.into_iter().filter(|stage| stage.slot != slot).collect();
-        self.started.remove(&slot);
-        self.finishing.remove(&slot);
-        self.settled.retain(|(other, _)| *other != slot);
+    /// The event is none of this lane's any more. `settled`: its offset may move.
+    fn close(&mut self, work: &Work, settled: bool) {
+        if settled && work.row.is_none() {
+            self.settled.push((work.slot, work.offset));
+        }
+        self.slots.closed(work.slot, 1);
     }
 
     fn report_settled(&mut self) {
+        if self.handled > 0 {
+            let handled = std::mem::take(&mut self.handled);
+            self.common.counts.handled.fetch_add(handled, Ordering::Relaxed);
+        }
         if !self.settled.is_empty() {
-            let counts = &self.common.counts;
-            counts.handled.fetch_add(std::mem::take(&mut self.handled), Ordering::Relaxed);
-            counts.dead_letters.fetch_add(std::mem::take(&mut self.dead_letters), Ordering::Relaxed);
             let settled = std::mem::take(&mut self.settled);
             self.report(FromLane::Settled(settled));
         }

@@ -17,6 +17,7 @@
 //! handlers that outlast the deadline; both are repeats, never losses.
 
 mod assignment;
+mod blocked_keys;
 mod dead_letter;
 mod handler;
 mod handlers;
@@ -29,14 +30,13 @@ mod retry;
 mod tracker;
 mod window;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Serialize;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 pub(crate) use self::handler::AnyHandler;
 pub use self::handler::{Data, HandleError, Handler, Json};
@@ -45,10 +45,12 @@ pub use self::retry::RetryPolicy;
 // With these a handler says what it wants: whoever writes one finds all in one place.
 pub use crate::store::{Effects, Migration, Schema, Statement, Value};
 
-use self::dead_letter::KafkaDeadLetters;
+use self::dead_letter::DeadLetters;
 use self::lane::{Common, Lane};
 use self::poll::PollThread;
 use crate::client::{Connection, Group};
+use crate::relay::Relay;
+use crate::store::{self, Store, StoreUrl, until_available};
 use crate::topic::Topic;
 
 /// How the runtime works. The defaults are those of service-b.
@@ -70,6 +72,18 @@ pub struct Options {
     pub handler_timeout: Duration,
     /// When a transient failure is tried again.
     pub retry: RetryPolicy,
+    /// Where the ledger is.
+    pub store: StoreUrl,
+    /// Go on with this store where the group has worked with another.
+    pub adopt_store: bool,
+    /// Which events have a row in the ledger.
+    pub delivery: Delivery,
+    /// How many events of one key may wait in the ledger before its partition is held.
+    pub deferred_max: usize,
+    /// What a dead event does to the later ones of its key.
+    pub on_dead: OnDead,
+    /// How long the ledger knows an event that is settled, at least.
+    pub dedupe_for: Duration,
     /// What happens to events that no handler is for.
     pub unhandled: Unhandled,
     /// Handle what was there at the start, then end.
@@ -87,6 +101,24 @@ pub enum Unhandled {
     Skip,
 }
 
+/// What the ledger promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Delivery {
+    /// Every event has its row: however often it arrives, its effects are applied once.
+    EffectivelyOnce,
+    /// An event that was handled and has no effects leaves no row: it may be handled again after a crash.
+    AtLeastOnce,
+}
+
+/// What a dead event does to the later ones of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnDead {
+    /// Nothing: they are handled.
+    FlowOn,
+    /// They wait for an operator.
+    HoldKey,
+}
+
 /// What a run came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -94,6 +126,8 @@ pub struct Summary {
     pub handled: u64,
     /// Records that became dead letters, each acknowledged by the broker.
     pub dead_letters: u64,
+    /// Events that the ledger knew already: they had arrived before.
+    pub duplicates: u64,
     /// Attempts that failed transiently.
     pub retries: u64,
     /// Events settled without their offset committed, at most: their next owner handles them again.
@@ -105,8 +139,11 @@ pub struct Summary {
 pub struct Counts {
     handled: AtomicU64,
     dead_letters: AtomicU64,
+    duplicates: AtomicU64,
     retries: AtomicU64,
     duplicates_possible: AtomicU64,
+    /// Keys of which events wait in the ledger.
+    blocked_keys: AtomicU64,
 }
 
 impl Counts {
@@ -115,9 +152,31 @@ impl Counts {
         Summary {
             handled: self.handled.load(Ordering::Relaxed),
             dead_letters: self.dead_letters.load(Ordering::Relaxed),
+            duplicates: self.duplicates.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
             duplicates_possible: self.duplicates_possible.load(Ordering::Relaxed),
         }
+    }
+
+    fn duplicate(&self) {
+        self.duplicates.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn dead_letter(&self) {
+        self.dead_letters.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A lane has so many blocked keys now; `before` is what it said last.
+    fn blocked(&self, before: &mut usize, now: usize) {
+        if *before != now {
+            // Modulo 2^64, as the sum is.
+            self.blocked_keys.fetch_add((now as u64).wrapping_sub(*before as u64), Ordering::Release);
+            *before = now;
+        }
+    }
+
+    fn has_blocked_keys(&self) -> bool {
+        self.blocked_keys.load(Ordering::Acquire) > 0
     }
 }
 
@@ -134,8 +193,9 @@ struct Key(u64);
 /// Consumes until `shutdown` completes (or the backlog is handled), drains, commits and leaves the group.
 ///
 /// # Errors
-/// Kafka refuses for good: no permission, fenced, a committed offset that is gone. What was settled by then
-/// is committed as far as Kafka lets us.
+/// Kafka refuses for good: no permission, fenced, a committed offset that is gone. The store cannot be used: a newer
+/// schema, a statement that does not parse, another store than the group has worked with. What was settled by then is
+/// committed as far as Kafka lets us.
 pub async fn run(
     connection: &Connection,
     options: Options,
@@ -143,50 +203,33 @@ pub async fn run(
     counts: Arc<Counts>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<Summary> {
-    let common = Arc::new(Common {
-        handlers,
-        unhandled: options.unhandled,
-        retry: options.retry,
-        handler_timeout: options.handler_timeout,
-        // Half the window: one slow key may fill that, and the other partitions still have the rest.
-        key_bound: (options.window / 2).max(2),
-        permits: Arc::new(Semaphore::new(options.concurrency)),
-        dead_letters: Arc::new(dead_letters(connection, &options)?),
-        counts: Arc::clone(&counts),
-    });
-    let (reports, from_lanes) = std_mpsc::channel();
-    let (mut inboxes, mut lanes) = (Vec::new(), tokio::task::JoinSet::new());
-    for _ in 0..options.lanes {
-        let (to_lane, inbox) = mpsc::unbounded_channel();
-        inboxes.push(to_lane);
-        lanes.spawn(Lane::new(Arc::clone(&common), inbox, reports.clone()).run());
-    }
-    drop(reports);
-    let stop = Arc::new(AtomicBool::new(false));
-    let deadline = options.shutdown_deadline;
-    let poll =
-        PollThread::new(connection, options, inboxes, from_lanes, Arc::clone(&counts), Arc::clone(&stop))?;
-    let (ended, mut end) = oneshot::channel();
-    let (closing, closed) = oneshot::channel::<()>();
-    std::thread::Builder::new().name("poll".to_owned()).spawn(move || {
-        poll.run(ended);
-        drop(closing);
-    })?;
+    let mut shutdown = std::pin::pin!(shutdown);
+    let schemas = handlers.schemas();
+    let store = tokio::select! {
+        store = until_available("open", || Box::pin(store::open(&options.store, &schemas))) => store?,
+        () = &mut shutdown => return Ok(counts.summary()),
+    };
+    let relay = Relay::start(connection, Arc::clone(&store))?;
+    let common = common(&options, handlers, Arc::clone(&store), relay.bell(), Arc::clone(&counts))?;
+    let (deadline, until_caught_up) = (options.shutdown_deadline, options.until_caught_up);
+    let mut threads = Threads::start(connection, options, common)?;
 
     let result = tokio::select! {
-        result = &mut end => result,
+        result = &mut threads.ended => Some(result),
         () = shutdown => {
-            stop.store(true, Ordering::Release);
-            let Ok(result) = tokio::time::timeout(deadline + COMMIT, end).await else {
-                tracing::warn!("the Kafka client did not commit in time: the last events may be handled again");
-                return Ok(counts.summary());
-            };
-            result
+            threads.stop.store(true, Ordering::Release);
+            tokio::time::timeout(deadline + COMMIT, &mut threads.ended).await.ok()
         }
     };
-    result.context("the poll thread ended without a word: a bug")??;
-    while lanes.join_next().await.is_some() {}
-    if tokio::time::timeout(CLOSE, closed).await.is_err() {
+    let Some(result) = result else {
+        tracing::warn!("the Kafka client did not commit in time: the last events may be handled again");
+        return Ok(counts.summary());
+    };
+    let result = result.context("the poll thread ended without a word: a bug")?;
+    while threads.lanes.join_next().await.is_some() {}
+    relay.stop(deadline, until_caught_up).await;
+    result?;
+    if tokio::time::timeout(CLOSE, threads.closed).await.is_err() {
         tracing::warn!("left without telling the group: the others notice after the session timeout");
     }
     Ok(counts.summary())
@@ -197,9 +240,63 @@ const COMMIT: Duration = Duration::from_secs(10);
 /// How long leaving the group may take.
 const CLOSE: Duration = Duration::from_secs(3);
 
-fn dead_letters(connection: &Connection, options: &Options) -> anyhow::Result<KafkaDeadLetters> {
-    let group = &options.group.id;
-    let of = |topic: &Topic| Ok((topic.as_str().to_owned(), topic.dead_letters(group)?));
-    let topics = options.topics.iter().map(of).collect::<anyhow::Result<HashMap<_, _>>>()?;
-    KafkaDeadLetters::new(connection, group, topics)
+fn common(
+    options: &Options,
+    handlers: Handlers,
+    store: Arc<dyn Store>,
+    relay: Arc<Notify>,
+    counts: Arc<Counts>,
+) -> anyhow::Result<Common> {
+    Ok(Common {
+        handlers,
+        unhandled: options.unhandled,
+        retry: options.retry,
+        handler_timeout: options.handler_timeout,
+        // Half the window: one slow key may fill that, and the other partitions still have the rest.
+        key_bound: (options.window / 2).max(2),
+        deferred_max: options.deferred_max,
+        on_dead: options.on_dead,
+        every_event_has_a_row: options.delivery == Delivery::EffectivelyOnce,
+        permits: Arc::new(Semaphore::new(options.concurrency)),
+        group: options.group.id.clone(),
+        store,
+        dead_letters: DeadLetters::new(&options.group.id, &options.topics)?,
+        relay,
+        counts,
+    })
+}
+
+/// The poll thread and the lanes.
+struct Threads {
+    lanes: tokio::task::JoinSet<()>,
+    /// Tells the poll thread to end.
+    stop: Arc<AtomicBool>,
+    /// Everything is drained and committed.
+    ended: oneshot::Receiver<anyhow::Result<()>>,
+    /// The group knows that this member has left.
+    closed: oneshot::Receiver<()>,
+}
+
+impl Threads {
+    fn start(connection: &Connection, options: Options, common: Common) -> anyhow::Result<Self> {
+        let common = Arc::new(common);
+        let (reports, from_lanes) = std_mpsc::channel();
+        let (mut inboxes, mut lanes) = (Vec::new(), tokio::task::JoinSet::new());
+        for _ in 0..options.lanes {
+            let (to_lane, inbox) = mpsc::unbounded_channel();
+            inboxes.push(to_lane);
+            lanes.spawn(Lane::new(Arc::clone(&common), inbox, reports.clone()).run());
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let (store, counts) = (Arc::clone(&common.store), Arc::clone(&common.counts));
+        let poll =
+            PollThread::new(connection, options, store, inboxes, from_lanes, counts, Arc::clone(&stop))?;
+        let (ending, ended) = oneshot::channel();
+        let (closing, closed) = oneshot::channel::<()>();
+        std::thread::Builder::new().name("poll".to_owned()).spawn(move || {
+            poll.run(ending);
+            drop(closing);
+        })?;
+        Ok(Self { lanes, stop, ended, closed })
+    }
 }

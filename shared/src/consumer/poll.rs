@@ -2,7 +2,7 @@
 
 mod handover;
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -14,17 +14,20 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use self::handover::ANSWER;
 use super::assignment::Assignment;
 use super::lane::{FromLane, Incoming, ToLane};
 use super::rebalance::Changes;
-use super::{Counts, Key, Options};
+use super::{Counts, Key, Options, SlotId};
 use crate::client::Connection;
 use crate::raw;
 use crate::record::RecordBuilder;
+use crate::store::{Store, StoreError};
 use crate::topic::Topic;
 
 /// Records are handed to the lanes at the latest when there are so many.
@@ -37,6 +40,8 @@ const BUSY: Duration = Duration::from_millis(10);
 const BEFORE_PAUSE: Duration = Duration::from_millis(100);
 /// How often offsets go to librdkafka, which commits them every second.
 const STORE_EVERY: Duration = Duration::from_millis(50);
+/// How often rows of the ledger are deleted that nobody will ask for again.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// How long nothing may arrive before the end of a backlog counts as reached: behind its last record there may
 /// be offsets that hold none (transaction markers, compaction).
 const QUIET: Duration = Duration::from_secs(5);
@@ -51,18 +56,27 @@ pub(super) struct PollThread {
     counts: Arc<Counts>,
     stop: Arc<AtomicBool>,
     builder: RecordBuilder,
-    hasher: foldhash::fast::RandomState,
+    hasher: Hasher,
     stored_at: Instant,
     /// When a record came last.
     heard_at: Instant,
     /// Whether the group has answered at all, be it with no partition.
     assigned: bool,
+    store: Arc<dyn Store>,
+    runtime: Handle,
+    /// When the store was last asked to hand over partitions.
+    asked_at: Option<Instant>,
+    /// Why no event can be settled any more.
+    failed: Option<StoreError>,
+    pruned_at: Instant,
+    pruning: Option<JoinHandle<()>>,
 }
 
 impl PollThread {
     pub(super) fn new(
         connection: &Connection,
         options: Options,
+        store: Arc<dyn Store>,
         lanes: Vec<UnboundedSender<ToLane>>,
         reports: Receiver<FromLane>,
         counts: Arc<Counts>,
@@ -73,7 +87,7 @@ impl PollThread {
         let now = Instant::now();
         Ok(Self {
             consumer,
-            assignment: Assignment::new(options.window, options.window_bytes),
+            assignment: Assignment::new(options.window, options.window_bytes, store.id()),
             options,
             batches: lanes.iter().map(|_| Vec::new()).collect(),
             lanes,
@@ -81,10 +95,16 @@ impl PollThread {
             counts,
             stop,
             builder: RecordBuilder::default(),
-            hasher: foldhash::fast::RandomState::default(),
+            hasher: Hasher::default(),
             stored_at: now,
             heard_at: now,
             assigned: false,
+            store,
+            runtime: Handle::current(),
+            asked_at: None,
+            failed: None,
+            pruned_at: now,
+            pruning: None,
         })
     }
 
@@ -119,9 +139,13 @@ impl PollThread {
             self.assignment.committed(&topic, partition, offset);
         }
         while let Some(change) = self.consumer.context().next() {
-            self.rebalance(change)?;
+            if !self.rebalance(&change)? {
+                self.consumer.context().put_back(change);
+                break;
+            }
         }
-        Ok(())
+        self.prune();
+        self.failed.take().map_or(Ok(()), |error| Err(anyhow::Error::new(error).context("the store failed")))
     }
 
     /// Takes what has arrived, up to a batch, and hands it to the lanes.
@@ -132,7 +156,7 @@ impl PollThread {
                 Some(Ok(message)) => {
                     let incoming = incoming(&mut self.assignment, &mut self.builder, &self.hasher, &message);
                     if let Some(incoming) = incoming {
-                        let lane = (incoming.key.0 >> 32) as usize % self.lanes.len();
+                        let lane = lane_of(incoming.key, self.lanes.len());
                         self.batches[lane].push(incoming);
                     }
                 }
@@ -205,11 +229,11 @@ impl PollThread {
                     self.assignment.settled(slot, offset);
                 }
             }
-            FromLane::GivenUp(slot, events) => self.assignment.given_up(slot, events),
             FromLane::KeyFull(slot) => self.assignment.key_full(slot),
             FromLane::KeyOpen(slot) => self.assignment.key_open(slot),
-            // An answer that came after its deadline.
-            FromLane::Halted(..) => {}
+            FromLane::Failed(error) => self.failed = Some(error),
+            // Answers that came after their deadline.
+            FromLane::Halted(..) | FromLane::Finished(_) => {}
         }
     }
 
@@ -225,6 +249,23 @@ impl PollThread {
         {
             tracing::warn!("offsets not stored: {error}");
         }
+    }
+
+    /// Has rows deleted that nobody will ask for again, now and then, while everything else goes on.
+    fn prune(&mut self) {
+        let is_busy = self.pruning.as_ref().is_some_and(|pruning| !pruning.is_finished());
+        if self.pruned_at.elapsed() < PRUNE_EVERY || is_busy {
+            return;
+        }
+        self.pruned_at = Instant::now();
+        let (store, below, older_than) =
+            (Arc::clone(&self.store), self.assignment.prunable(), self.options.dedupe_for);
+        self.pruning = Some(self.runtime.spawn(async move {
+            // A store that does not answer now is asked again in a minute.
+            while let Ok(1..) = store.prune(below.clone(), older_than).await {
+                tokio::task::yield_now().await;
+            }
+        }));
     }
 
     /// Pauses and resumes. A full window is first waited out for a moment; while partitions are paused, reports
@@ -261,7 +302,7 @@ impl PollThread {
     }
 
     fn is_caught_up(&mut self) -> bool {
-        if !self.assigned {
+        if !self.assigned || self.counts.has_blocked_keys() {
             return false;
         }
         let behind = self.assignment.slots().find(|slot| !slot.is_caught_up());
@@ -285,18 +326,29 @@ impl PollThread {
 fn incoming(
     assignment: &mut Assignment,
     builder: &mut RecordBuilder,
-    hasher: &foldhash::fast::RandomState,
+    hasher: &Hasher,
     message: &BorrowedMessage<'_>,
 ) -> Option<Incoming> {
     let (topic, slot) = assignment.slot_of(message.topic(), message.partition())?;
     let record = raw::copy(message, topic, builder);
+    let key = key_of(hasher, slot, record.key(), message.offset());
+    let tracked = assignment.received(slot, message.offset(), record.size());
+    tracked.then_some(Incoming { slot, key, record })
+}
+
+type Hasher = foldhash::fast::RandomState;
+
+fn lane_of(key: Key, lanes: usize) -> usize {
+    (key.0 >> 32) as usize % lanes
+}
+
+fn key_of(hasher: &Hasher, slot: SlotId, key: Option<&[u8]>, offset: i64) -> Key {
     let mut state = hasher.build_hasher();
     slot.hash(&mut state);
-    match record.key() {
+    match key {
         Some(key) => key.hash(&mut state),
         // A null key orders nothing: every such record is a key of its own.
-        None => message.offset().hash(&mut state),
+        None => offset.hash(&mut state),
     }
-    let tracked = assignment.received(slot, message.offset(), record.size());
-    tracked.then(|| Incoming { slot, key: Key(state.finish()), record })
+    Key(state.finish())
 }

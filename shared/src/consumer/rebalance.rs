@@ -36,6 +36,11 @@ impl Changes {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
+    /// It could not be acted on yet: it comes first the next time.
+    pub(super) fn put_back(&self, change: Change) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).push_front(change);
+    }
+
     /// The commits since the last time.
     pub(super) fn take_committed(&self) -> Vec<(String, i32, i64)> {
         std::mem::take(&mut self.committed.lock().unwrap_or_else(PoisonError::into_inner))

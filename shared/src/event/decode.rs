@@ -1,7 +1,9 @@
 //! Record → event. Input from Kafka is hostile until it has passed here.
 
 use super::Event;
-use super::headers::{CONTENT_TYPE, ID, PREFIX, SOURCE, SPECVERSION, TIME, TYPE, VERSION};
+use super::headers::{
+    CONTENT_TYPE, EXPIRY, ID, NOT_BEFORE, PREFIX, SOURCE, SPECVERSION, TIME, TYPE, VERSION,
+};
 use super::structured::Structured;
 use crate::record::{Origin, Record, Span};
 
@@ -23,6 +25,8 @@ pub(super) struct Spans {
     pub(super) ty: Span,
     pub(super) time: Span,
     pub(super) content_type: Span,
+    pub(super) not_before: Span,
+    pub(super) expiry: Span,
 }
 
 /// A record that holds no event. It becomes a dead letter: the record is intact in it.
@@ -111,6 +115,8 @@ fn scan(record: &Record) -> Result<Found, String> {
             TYPE => found.spans.ty = value,
             TIME => found.spans.time = value,
             CONTENT_TYPE => found.spans.content_type = value,
+            NOT_BEFORE => found.spans.not_before = value,
+            EXPIRY => found.spans.expiry = value,
             _ => {}
         }
     }

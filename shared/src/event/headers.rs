@@ -9,6 +9,10 @@ pub(super) const ID: &str = "ce_id";
 pub(super) const SOURCE: &str = "ce_source";
 pub(super) const TYPE: &str = "ce_type";
 pub(super) const TIME: &str = "ce_time";
+/// An extension of ours: not to be handled before.
+pub(super) const NOT_BEFORE: &str = "ce_notbefore";
+/// CloudEvents' expiry time extension: not to be handled after.
+pub(super) const EXPIRY: &str = "ce_expirytime";
 /// `datacontenttype` is the one attribute without the prefix.
 pub(super) const CONTENT_TYPE: &str = "content-type";
 /// The only version there is to speak.

@@ -79,6 +79,29 @@ impl Event {
         })
     }
 
+    /// When the event wants to be handled: `notbefore`, RFC 3339. What is no time is ignored.
+    pub(crate) fn not_before(&self) -> Option<Timestamp> {
+        let stated = match &self.attributes {
+            Attributes::Binary(spans) => self.optional(spans.not_before),
+            Attributes::Structured(event) => event.extensions.get("notbefore").map(String::as_str),
+            Attributes::Plain(_) => None,
+        };
+        stated?.parse().ok()
+    }
+
+    /// Whether it is too late to handle the event: `expirytime` of the CloudEvents extension, RFC 3339. What is no time is
+    /// ignored.
+    pub(crate) fn is_expired(&self) -> bool {
+        let stated = match &self.attributes {
+            Attributes::Binary(spans) => self.optional(spans.expiry),
+            Attributes::Structured(event) => event.extensions.get("expirytime").map(String::as_str),
+            Attributes::Plain(_) => None,
+        };
+        stated
+            .and_then(|text| text.parse::<Timestamp>().ok())
+            .is_some_and(|expiry| expiry <= Timestamp::now())
+    }
+
     /// What the event is about, within its source.
     pub fn subject(&self) -> Option<&str> {
         self.attribute("subject")
@@ -139,7 +162,7 @@ impl Event {
     }
 
     fn text(&self, span: crate::record::Span) -> &str {
-        // Checked at decoding: an attribute that is not UTF-8 is an undecodable record.
+        // Checked at decoding: a required attribute that is not UTF-8 is an undecodable record.
         std::str::from_utf8(self.record.slice(span)).unwrap_or_default()
     }
 

@@ -93,7 +93,7 @@ pub(crate) enum Waiting {
 pub(crate) struct Loaded {
     pub(crate) row: RowId,
     pub(crate) attempts: u32,
-    /// How long it has been failing.
+    /// How long it has been failing, as it was settled: time that nobody was there to try does not count.
     pub(crate) failing_for: Duration,
     pub(crate) offset: i64,
     /// See [`Record::pack`](crate::record::Record::pack).
@@ -143,7 +143,7 @@ pub(crate) enum Step {
 /// What a deferred event waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// Its next attempt after the pause; it has been failing for so long.
+    /// Its next attempt after the pause; by then it will have been failing for so long.
     Retry { pause: Duration, failing_for: Duration },
     /// An earlier event of its key.
     Behind,

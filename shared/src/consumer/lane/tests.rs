@@ -1,38 +1,24 @@
 //! Lanes without Kafka, on a clock that stands still unless everybody waits: times are exact.
 
-use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::Receiver;
+mod ledger;
+mod random;
 
-use futures_util::future::BoxFuture;
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::mpsc::Receiver;
 
 use super::*;
 use crate::consumer::Handler;
 use crate::record::{Origin, RecordBuilder};
+use crate::store::{RowId, Status, Waiting};
+
+use self::ledger::{Ledger, REFUSED, TAKEN};
 
 const SLOT: SlotId = SlotId(1);
 
-/// Dead letters in memory; refuses while told to.
-#[derive(Debug, Default)]
-struct Letters {
-    refuse: AtomicBool,
-    taken: Mutex<Vec<(i64, String, u32)>>,
-}
-
-impl DeadLetters for Letters {
-    fn publish<'a>(&'a self, letter: &'a DeadLetter) -> BoxFuture<'a, Result<(), String>> {
-        if self.refuse.load(Ordering::Relaxed) {
-            return std::future::ready(Err("refused".to_owned())).boxed();
-        }
-        let offset = letter.body.record().origin().offset;
-        self.taken.lock().expect("letters").push((offset, letter.reason.clone(), letter.deliveries));
-        std::future::ready(Ok(())).boxed()
-    }
-}
-
 /// Does what the event's data says, and keeps a journal.
 #[derive(Debug, Clone, Default)]
-struct Scripted(Arc<Mutex<Journal>>);
+struct Scripted<const PURE: bool>(Arc<Mutex<Journal>>);
 
 #[derive(Debug, Default)]
 struct Journal {
@@ -44,8 +30,9 @@ struct Journal {
     attempts: HashMap<String, u32>,
 }
 
-impl Handler for Scripted {
+impl<const PURE: bool> Handler for Scripted<PURE> {
     type Data = String;
+    const PURE: bool = PURE;
 
     async fn handle(&self, event: &Event, script: String) -> Result<Effects, HandleError> {
         let start = Instant::now();
@@ -71,25 +58,38 @@ impl Handler for Scripted {
         journal.last_end = Some(Instant::now());
         *journal.taken.entry(event.key().unwrap_or_default().to_vec()).or_default() += start.elapsed();
         journal.ended.push(script.clone());
-        Ok(Effects::none())
+        Ok(match what {
+            "effect" => Effects::none().write(&TAKEN, []),
+            "bad-effect" => Effects::none().write(&REFUSED, []),
+            _ => Effects::none(),
+        })
     }
 }
 
 struct Rig {
     lanes: Vec<mpsc::UnboundedSender<ToLane>>,
     reports: Receiver<FromLane>,
-    letters: Arc<Letters>,
-    scripted: Scripted,
+    ledger: Arc<Ledger>,
+    journal: Arc<Mutex<Journal>>,
     counts: Arc<Counts>,
     settled: Vec<i64>,
     others: Vec<FromLane>,
+    /// Another one each time that the partition is handed over, as its epoch is.
+    slot: SlotId,
+    epoch: i64,
 }
 
 impl Rig {
+    /// Reaching handlers, and a row for every event.
     fn new(lanes: usize, concurrency: usize) -> Self {
-        let (letters, scripted, counts) = (Arc::default(), Scripted::default(), Arc::default());
-        let common = Arc::new(Common {
-            handlers: Handlers::new().on("*", scripted.clone()).expect("a pattern"),
+        Self::with::<false>(lanes, concurrency, |_| {})
+    }
+
+    fn with<const PURE: bool>(lanes: usize, concurrency: usize, change: impl Fn(&mut Common)) -> Self {
+        let scripted = Scripted::<PURE>::default();
+        let (ledger, counts, journal) = (Arc::<Ledger>::default(), Arc::default(), Arc::clone(&scripted.0));
+        let mut common = Common {
+            handlers: Handlers::new().on("*", scripted).expect("a pattern"),
             unhandled: Unhandled::DeadLetter,
             retry: RetryPolicy {
                 first: Duration::from_millis(200),
@@ -98,10 +98,18 @@ impl Rig {
             },
             handler_timeout: Duration::from_secs(30),
             key_bound: 8,
+            deferred_max: 1000,
+            on_dead: OnDead::FlowOn,
+            every_event_has_a_row: true,
             permits: Arc::new(Semaphore::new(concurrency)),
-            dead_letters: Arc::clone(&letters) as Arc<dyn DeadLetters>,
+            group: "group".to_owned(),
+            store: Arc::clone(&ledger) as Arc<dyn Store>,
+            dead_letters: DeadLetters::new("group", &["t".parse().expect("a topic")]).expect("topics"),
+            relay: Arc::default(),
             counts: Arc::clone(&counts),
-        });
+        };
+        change(&mut common);
+        let common = Arc::new(common);
         let (sender, reports) = std::sync::mpsc::channel();
         let lanes = (0..lanes)
             .map(|_| {
@@ -110,22 +118,55 @@ impl Rig {
                 to_lane
             })
             .collect();
-        Self { lanes, reports, letters, scripted, counts, settled: Vec::new(), others: Vec::new() }
+        let (settled, others) = (Vec::new(), Vec::new());
+        let rig = Self { lanes, reports, ledger, journal, counts, settled, others, slot: SLOT, epoch: 0 };
+        rig.take(Vec::new(), Vec::new());
+        rig
+    }
+
+    /// Takes the partition over as the ledger has it.
+    fn take(&self, deferred: Vec<(Key, DeferredRow)>, answered: Vec<(Key, i64)>) {
+        let owner = Ownership { partition: 1, epoch: self.epoch };
+        self.tell(|| {
+            let taken = Taken {
+                topic: "t",
+                partition: 0,
+                owner,
+                deferred: deferred.clone(),
+                answered: answered.clone(),
+            };
+            ToLane::Take(self.slot, taken)
+        });
     }
 
     /// Sends events as (key, script); offsets count from 0 in that order.
     fn send(&self, events: &[(u64, &str)]) {
+        self.send_from(0, events);
+    }
+
+    fn send_from(&self, first: i64, events: &[(u64, &str)]) {
         let mut batches: Vec<Vec<Incoming>> = self.lanes.iter().map(|_| Vec::new()).collect();
-        for (offset, (key, script)) in events.iter().enumerate() {
-            let origin = Origin { topic: "t", partition: 0, offset: offset as i64, timestamp: None };
-            let mut builder = RecordBuilder::default();
-            let record = builder.start(Some(&key.to_be_bytes()), Some(script.as_bytes())).finish(origin);
+        for (offset, (key, script)) in (first..).zip(events) {
             let lane = (*key as usize) % self.lanes.len();
-            batches[lane].push(Incoming { slot: SLOT, key: Key(*key), record });
+            batches[lane].push(Incoming {
+                slot: self.slot,
+                key: Key(*key),
+                record: record(*key, offset, script, &[]),
+            });
         }
         for (lane, batch) in self.lanes.iter().zip(batches) {
             lane.send(ToLane::Batch(batch)).expect("a lane");
         }
+    }
+
+    /// An event with an id of its own and further attributes.
+    fn send_event(&self, offset: i64, key: u64, script: &str, id: &str, more: &[(&str, &str)]) {
+        let mut headers =
+            vec![("ce_specversion", "1.0"), ("ce_id", id), ("ce_source", "/t"), ("ce_type", "t")];
+        headers.extend(more);
+        let incoming =
+            Incoming { slot: self.slot, key: Key(key), record: record(key, offset, script, &headers) };
+        self.lanes[0].send(ToLane::Batch(vec![incoming])).expect("a lane");
     }
 
     fn tell(&self, message: impl Fn() -> ToLane) {
@@ -150,14 +191,40 @@ impl Rig {
         }
     }
 
+    async fn until_unblocked(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(300);
+        while self.counts.has_blocked_keys() {
+            assert!(Instant::now() < deadline, "blocked for ever");
+            self.pass(Duration::from_millis(1)).await;
+        }
+    }
+
     async fn pass(&mut self, time: Duration) {
         tokio::time::sleep(time).await;
         self.take_reports();
     }
 
     fn ended(&self) -> Vec<String> {
-        self.scripted.0.lock().expect("journal").ended.clone()
+        self.journal.lock().expect("journal").ended.clone()
     }
+
+    fn started(&self) -> Vec<String> {
+        self.journal.lock().expect("journal").started.clone()
+    }
+
+    /// What became of each event, in the order in which the ledger learned of it.
+    fn ledger(&self) -> Vec<(i64, Status)> {
+        self.ledger.journal()
+    }
+}
+
+fn record(key: u64, offset: i64, script: &str, headers: &[(&str, &str)]) -> Record {
+    let mut builder = RecordBuilder::default();
+    builder.start(Some(&key.to_be_bytes()), Some(script.as_bytes()));
+    for (name, value) in headers {
+        builder.header(name.as_bytes(), Some(value.as_bytes()));
+    }
+    builder.finish(Origin { topic: "t", partition: 0, offset, timestamp: None })
 }
 
 /// Catches: lanes that own their keys' turns (4.6 times the bound), permits that one lane hoards.
@@ -173,7 +240,7 @@ async fn time_is_close_to_the_bound_at_any_number_of_keys() {
         rig.send(&events);
         rig.until_settled(10_000).await;
 
-        let journal = rig.scripted.0.lock().expect("journal");
+        let journal = rig.journal.lock().expect("journal");
         let sum: Duration = journal.taken.values().sum();
         let slowest = journal.taken.values().max().copied().unwrap_or_default();
         let bound = slowest.max(sum / 100);
@@ -197,6 +264,7 @@ async fn a_transient_failure_holds_its_key_and_no_other() {
     rig.pass(Duration::from_millis(50)).await;
     assert_eq!(rig.ended().len(), 2, "other keys go on");
     rig.until_settled(4).await;
+    rig.until_unblocked().await;
     assert_eq!(rig.ended()[2..], ["fail 3", "after"]);
     assert_eq!(rig.counts.summary().retries, 3);
     assert_eq!(rig.counts.summary().handled, 4);
@@ -217,19 +285,34 @@ async fn a_permanent_failure_and_a_panic_become_dead_letters_and_the_key_goes_on
     let mut rig = Rig::new(1, 10);
     rig.send(&[(1, "refuse"), (1, "panic"), (1, "after")]);
     rig.until_settled(3).await;
-    let taken = rig.letters.taken.lock().expect("letters").clone();
-    assert_eq!(taken[0], (0, "as told".to_owned(), 1));
-    assert_eq!(taken[1], (1, "the handler panicked: as told".to_owned(), 1));
+    assert_eq!(rig.ledger(), [(0, Status::Dead), (1, Status::Dead), (2, Status::Handled)]);
+    let letters = rig.ledger.0.lock().expect("tables").letters.clone();
+    let topics: Vec<_> = letters.iter().map(|letter| letter.topic.as_str()).collect();
+    assert_eq!(topics, ["dlq.group.t", "dlq.group.t"]);
     assert_eq!((rig.ended(), rig.settled), (vec!["after".to_owned()], vec![0, 1, 2]));
+}
+
+/// Catches: a dead event that lets its key flow on although it should hold it, also after a restart.
+#[tokio::test(start_paused = true)]
+async fn a_dead_event_holds_its_key_where_that_is_asked_for() {
+    let mut rig = Rig::with::<false>(1, 10, |common| common.on_dead = OnDead::HoldKey);
+    rig.send(&[(1, "refuse"), (1, "after"), (2, "other")]);
+    rig.until_settled(2).await;
+    rig.send_from(3, &[(1, "later")]);
+    rig.until_settled(3).await;
+    rig.pass(Duration::from_secs(1000)).await;
+    assert_eq!(rig.ended(), ["other"]);
+    assert!(rig.ledger().contains(&(3, Status::Deferred)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_outlasts_its_time_becomes_a_dead_letter() {
     let mut rig = Rig::new(1, 10);
     rig.send(&[(1, "fail 1000")]);
-    rig.until_settled(1).await;
-    let taken = rig.letters.taken.lock().expect("letters").clone();
-    assert!(taken[0].1.starts_with("failing for 60s, at last: as told"), "{taken:?}");
+    rig.pass(Duration::from_secs(59)).await;
+    assert!(rig.ledger().iter().all(|(_, status)| *status == Status::Deferred));
+    rig.pass(Duration::from_secs(10)).await;
+    assert_eq!(rig.ledger().last(), Some(&(0, Status::Dead)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -239,20 +322,24 @@ async fn a_handler_that_hangs_is_tried_again_after_its_time() {
     rig.pass(Duration::from_secs(29)).await;
     assert_eq!(rig.ended(), ["other"]);
     rig.until_settled(2).await;
+    rig.until_unblocked().await;
     assert_eq!(rig.ended(), ["other", "hang"]);
 }
 
-/// Catches: an offset that moves although its dead letter is nowhere.
+/// Catches: an offset that moves although the ledger did not take the outcome.
 #[tokio::test(start_paused = true)]
-async fn a_dead_letter_that_cannot_be_written_is_not_settled() {
+async fn what_the_ledger_does_not_take_is_not_settled() {
     let mut rig = Rig::new(1, 10);
-    rig.letters.refuse.store(true, Ordering::Relaxed);
-    rig.send(&[(1, "refuse"), (1, "behind"), (2, "other")]);
+    rig.send(&[(1, "first")]);
+    rig.until_settled(1).await;
+    rig.send_from(1, &[(1, "sleep 1000"), (2, "other")]);
+    rig.pass(Duration::from_micros(500)).await;
+    rig.ledger.is_away(true);
     rig.pass(Duration::from_secs(100)).await;
-    assert_eq!(rig.settled, [2]);
-    rig.letters.refuse.store(false, Ordering::Relaxed);
+    assert_eq!(rig.settled, [0, 2][..rig.settled.len()]);
+    rig.ledger.is_away(false);
     rig.until_settled(3).await;
-    assert_eq!(rig.ended(), ["other", "behind"]);
+    assert_eq!(rig.started().len(), 3, "nothing is handled twice for that");
 }
 
 /// Catches: a revocation that starts new events, or leaves one undone below the highest started.
@@ -271,22 +358,24 @@ async fn a_halted_slot_finishes_what_lies_below_the_highest_started() {
     rig.until_settled(3).await;
     rig.pass(Duration::from_secs(1)).await;
     assert_eq!(rig.ended(), ["sleep 50000 a", "below", "sleep 80000 b"]);
+    assert!(matches!(rig.others[1..], [FromLane::Finished(SLOT)]), "{:?}", rig.others);
 }
 
-/// Catches: a stop that waits out its deadline for an attempt that is due long after it.
+/// Catches: a stop that waits for an attempt which is due later, or forgets it.
 #[tokio::test(start_paused = true)]
-async fn what_goes_on_failing_is_given_up_at_the_end_with_what_waits_behind_it() {
+async fn what_goes_on_failing_waits_in_the_ledger_for_the_next_owner() {
     let mut rig = Rig::new(1, 10);
     rig.send(&[(1, "fail 1000"), (1, "behind"), (2, "sleep 3000000"), (3, "hang")]);
     rig.pass(Duration::from_secs(2)).await;
+    assert_eq!(rig.settled, [0, 1], "both are in the ledger");
     rig.tell(|| ToLane::Halt(SLOT));
     rig.tell(|| ToLane::Finish(SLOT, 3));
     rig.pass(Duration::from_millis(10)).await;
-    assert!(matches!(rig.others[..], [FromLane::Halted(..), FromLane::GivenUp(SLOT, 2)]), "{:?}", rig.others);
-    rig.until_settled(1).await;
-    assert_eq!(rig.settled, [2], "what is being handled is still finished");
-    rig.pass(Duration::from_secs(30)).await;
-    assert!(matches!(rig.others[2..], [FromLane::GivenUp(SLOT, 1)]), "{:?}", rig.others);
+    assert!(matches!(rig.others[..], [FromLane::Halted(..)]), "{:?}", rig.others);
+    rig.pass(Duration::from_secs(40)).await;
+    assert!(matches!(rig.others[1..], [FromLane::Finished(SLOT)]), "{:?}", rig.others);
+    assert_eq!(rig.settled, [0, 1, 2, 3], "what was being handled is finished, or in the ledger, too");
+    assert_eq!(rig.ledger().last(), Some(&(3, Status::Deferred)));
 }
 
 /// Catches: a handler that goes on for a partition which has its next owner by now.
@@ -298,6 +387,7 @@ async fn a_forgotten_slot_is_dropped_where_it_waits() {
     rig.tell(|| ToLane::Forget(SLOT));
     rig.pass(Duration::from_secs(1)).await;
     assert!(rig.ended().is_empty() && rig.settled.is_empty());
+    rig.take(Vec::new(), Vec::new());
     rig.send(&[(3, "the permits are free again")]);
     rig.until_settled(1).await;
 }
@@ -311,4 +401,130 @@ async fn a_key_with_too_many_waiting_events_says_so() {
     assert!(matches!(rig.others[..], [FromLane::KeyFull(SLOT)]), "{:?}", rig.others);
     rig.until_settled(12).await;
     assert!(matches!(rig.others[..], [FromLane::KeyFull(SLOT), FromLane::KeyOpen(SLOT)]), "{:?}", rig.others);
+}
+
+/// Catches: a refused effect that fails its whole batch, or lets a later event of its key take effect first.
+#[tokio::test(start_paused = true)]
+async fn what_ran_ahead_of_a_refused_effect_is_handled_again_behind_it() {
+    let mut rig = Rig::with::<true>(1, 10, |_| {});
+    rig.send(&[(1, "effect a"), (1, "bad-effect"), (1, "effect b"), (2, "effect c"), (1, "effect d")]);
+    rig.until_settled(5).await;
+    assert_eq!(rig.ledger().len(), 5);
+    let of_key: Vec<_> = rig.ledger().into_iter().filter(|(offset, _)| *offset != 3).collect();
+    let handled = |offset| (offset, Status::Handled);
+    assert_eq!(of_key, [handled(0), (1, Status::Dead), handled(2), handled(4)]);
+    let mut effects = rig.ledger.0.lock().expect("tables").effects.clone();
+    effects.sort_unstable();
+    assert_eq!(effects, [0, 2, 3, 4]);
+}
+
+/// Catches: an effect applied again, or a reaching handler run again, for an event that was settled before.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_arrives_again_takes_no_effect_and_reaches_nobody() {
+    for pure in [true, false] {
+        let mut rig = if pure { Rig::with::<true>(1, 10, |_| {}) } else { Rig::new(1, 10) };
+        rig.send(&[(1, "effect a")]);
+        rig.until_settled(1).await;
+        rig.send(&[(1, "effect a")]);
+        rig.until_settled(2).await;
+        assert_eq!(rig.ledger.0.lock().expect("tables").effects, [0]);
+        assert_eq!(rig.started().len(), if pure { 2 } else { 1 });
+        assert_eq!(rig.counts.summary().duplicates, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_id_with_another_content_is_a_dead_letter() {
+    for pure in [true, false] {
+        let mut rig = if pure { Rig::with::<true>(1, 10, |_| {}) } else { Rig::new(1, 10) };
+        rig.send_event(0, 1, "effect a", "id", &[]);
+        rig.until_settled(1).await;
+        rig.send_event(1, 1, "effect b", "id", &[]);
+        rig.send_event(2, 1, "effect c", "another", &[]);
+        rig.until_settled(3).await;
+        let mut ledger = rig.ledger();
+        ledger.sort_unstable_by_key(|(offset, _)| *offset);
+        assert_eq!(ledger, [(0, Status::Handled), (1, Status::Dead), (2, Status::Handled)]);
+    }
+}
+
+/// Catches: a lane that settles for a partition which another member has taken over.
+#[tokio::test(start_paused = true)]
+async fn a_fenced_lane_drops_what_it_has_and_still_answers() {
+    let mut rig = Rig::new(1, 10);
+    rig.send(&[(1, "sleep 1000"), (1, "behind")]);
+    rig.pass(Duration::from_micros(500)).await;
+    rig.ledger.0.lock().expect("tables").epoch = 1;
+    rig.pass(Duration::from_secs(1)).await;
+    assert!(rig.settled.is_empty() && rig.ledger().is_empty());
+    rig.tell(|| ToLane::Halt(SLOT));
+    rig.tell(|| ToLane::Finish(SLOT, 1));
+    rig.pass(Duration::from_millis(5)).await;
+    assert!(
+        matches!(rig.others[..], [FromLane::Halted(SLOT, None), FromLane::Finished(SLOT)]),
+        "{:?}",
+        rig.others
+    );
+}
+
+/// Catches: rows that are handled out of order after a restart, or events that pass them.
+#[tokio::test(start_paused = true)]
+async fn deferred_rows_go_on_after_a_restart_and_what_arrives_waits_behind() {
+    let mut rig = Rig::new(1, 10);
+    rig.send(&[(1, "fail 3"), (1, "second"), (1, "third"), (2, "other")]);
+    rig.until_settled(4).await;
+    rig.tell(|| ToLane::Forget(SLOT));
+    let row = |row, waiting| (Key(1), DeferredRow { row: RowId(row), key: None, offset: row, waiting });
+    let retry = Waiting::Retry(Duration::from_millis(100));
+    rig.take(vec![row(0, retry), row(1, Waiting::Behind), row(2, Waiting::Behind)], Vec::new());
+    rig.send_from(4, &[(1, "fourth"), (2, "other")]);
+    rig.until_settled(6).await;
+    rig.pass(Duration::from_secs(100)).await;
+    assert_eq!(rig.ended(), ["other", "other", "fail 3", "second", "third", "fourth"]);
+    assert!(!rig.counts.has_blocked_keys());
+}
+
+/// Catches: a key that fills the ledger without end.
+#[tokio::test(start_paused = true)]
+async fn a_key_with_too_many_deferred_events_holds_its_partition() {
+    let mut rig = Rig::with::<false>(1, 10, |common| common.deferred_max = 3);
+    let mut events = vec![(1, "fail 4")];
+    events.extend((0..12).map(|_| (1, "behind")));
+    rig.send(&events);
+    rig.pass(Duration::from_millis(100)).await;
+    assert_eq!(rig.settled, [0, 1, 2], "as many as may be in the ledger");
+    assert!(matches!(rig.others[..], [FromLane::KeyFull(SLOT)]), "{:?}", rig.others);
+    rig.until_settled(13).await;
+    assert!(matches!(rig.others[..], [FromLane::KeyFull(SLOT), FromLane::KeyOpen(SLOT)]), "{:?}", rig.others);
+    rig.until_unblocked().await;
+    assert_eq!(rig.ended().len(), 13);
+}
+
+/// Catches: a scheduled event that is early, or that others wait for; one that is handled after its time.
+#[tokio::test(start_paused = true)]
+async fn scheduled_events_wait_alone_and_expired_ones_are_not_handled() {
+    let mut rig = Rig::new(1, 10);
+    let now = jiff::Timestamp::now();
+    let later = (now + Duration::from_secs(30)).to_string();
+    let before = (now - Duration::from_secs(1)).to_string();
+    rig.send_event(0, 1, "scheduled", "a", &[("ce_notbefore", &later)]);
+    rig.send_event(1, 1, "now", "b", &[("ce_notbefore", &before), ("ce_expirytime", &later)]);
+    rig.send_event(2, 1, "too late", "c", &[("ce_expirytime", &before)]);
+    rig.until_settled(3).await;
+    assert_eq!(rig.ended(), ["now"]);
+    assert!(rig.ledger().contains(&(0, Status::Deferred)) && rig.ledger().contains(&(2, Status::Expired)));
+}
+
+/// Catches: a row for every event although at-least-once needs none; a replay that handles what later rows answer for.
+#[tokio::test(start_paused = true)]
+async fn at_least_once_keeps_rows_only_where_there_is_something_to_keep() {
+    let mut rig = Rig::with::<true>(1, 10, |common| common.every_event_has_a_row = false);
+    rig.send(&[(1, "plain"), (1, "effect a"), (1, "refuse"), (2, "plain")]);
+    rig.until_settled(4).await;
+    assert_eq!(rig.ledger(), [(1, Status::Handled), (2, Status::Dead)]);
+    rig.tell(|| ToLane::Forget(SLOT));
+    rig.take(Vec::new(), vec![(Key(1), 2)]);
+    rig.send(&[(1, "plain"), (1, "effect a"), (1, "refuse"), (2, "plain"), (1, "new")]);
+    rig.until_settled(9).await;
+    assert_eq!(rig.ended()[3..], ["plain", "new"]);
 }

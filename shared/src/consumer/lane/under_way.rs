@@ -1,7 +1,6 @@
-//! An event on its way through a lane, and what it may be waiting for.
+//! An event on its way through a lane, and its handler while it runs.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,11 +8,10 @@ use futures_util::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::consumer::dead_letter::{DeadLetter, DeadLetters};
 use crate::consumer::handler::HandleError;
 use crate::consumer::{Key, SlotId};
 use crate::event::Arrived;
-use crate::store::Effects;
+use crate::store::{Effects, RowId};
 
 /// An event on its way through the lane.
 #[derive(Debug)]
@@ -21,73 +19,56 @@ pub(super) struct Work {
     pub(super) slot: SlotId,
     pub(super) key: Key,
     pub(super) offset: i64,
-    pub(super) body: Arrived,
+    pub(super) arrived: Arrived,
+    /// How often its handler was given it.
     pub(super) attempts: u32,
-    pub(super) first_failure: Option<Instant>,
+    pub(super) failing_since: Option<Instant>,
+    /// The row that it has in the ledger, and the attempts that row knows of. `None` while it has none: it came from
+    /// Kafka, and its offset is still open.
+    pub(super) row: Option<(RowId, u32)>,
 }
 
-/// How a stage of an event's way ended.
-pub(super) enum Ended {
-    Handled(Result<Effects, HandleError>),
-    PauseOver,
-    DeadLettered,
-}
+type Handled = Result<Effects, HandleError>;
 
-/// What an event may be waiting for.
-pub(super) enum Stage {
-    /// Its handler. Only this one holds a permit: what waits for anything else leaves the room to others.
-    Handling(BoxFuture<'static, Ended>, Option<OwnedSemaphorePermit>),
-    /// Its next attempt.
-    Pause(BoxFuture<'static, Ended>),
-    /// Its dead letter's acknowledgement.
-    DeadLetter(BoxFuture<'static, Ended>),
-}
-
-/// An event that waits.
+/// A handler that was not ready at its first poll.
 pub(super) struct UnderWay {
     pub(super) slot: SlotId,
-    pub(super) work: Option<Work>,
-    pub(super) stage: Stage,
+    pub(super) key: Key,
+    work: Option<Work>,
+    running: BoxFuture<'static, Handled>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl UnderWay {
+    pub(super) fn new(
+        work: Work,
+        running: BoxFuture<'static, Handled>,
+        limit: Duration,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        let (slot, key) = (work.slot, work.key);
+        Self { slot, key, work: Some(work), running: Box::pin(handled_within(limit, running)), permit }
+    }
+
+    /// Ends the handler where it waits.
+    pub(super) fn cancel(self) -> Option<Work> {
+        self.work
+    }
 }
 
 impl Future for UnderWay {
-    type Output = (Option<Work>, Ended);
+    type Output = (Option<Work>, Handled);
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let ended = match &mut self.stage {
-            Stage::Handling(running, permit) => {
-                let ended = std::task::ready!(running.as_mut().poll(context));
-                // Back to all: a lane that kept it for its own next event would starve the others.
-                *permit = None;
-                ended
-            }
-            Stage::Pause(waiting) | Stage::DeadLetter(waiting) => {
-                std::task::ready!(waiting.as_mut().poll(context))
-            }
-        };
-        Poll::Ready((self.work.take(), ended))
+        let handled = std::task::ready!(self.running.as_mut().poll(context));
+        // Back to all: a lane that kept it for its own next event would starve the others.
+        self.permit = None;
+        Poll::Ready((self.work.take(), handled))
     }
 }
 
 /// A handler that does not answer in time is dropped where it waits. Transient: the next attempt may be quicker.
-pub(super) async fn handled_within(
-    limit: Duration,
-    running: BoxFuture<'static, Result<Effects, HandleError>>,
-) -> Ended {
+async fn handled_within(limit: Duration, running: BoxFuture<'static, Handled>) -> Handled {
     let late = |_| Err(HandleError::transient(format!("the handler did not answer within {limit:?}")));
-    Ended::Handled(tokio::time::timeout(limit, running).await.unwrap_or_else(late))
-}
-
-/// Ends when the dead letter is acknowledged, and not before: its offset must not move without it.
-pub(super) async fn published(publisher: Arc<dyn DeadLetters>, letter: DeadLetter) -> Ended {
-    let origin = letter.body.record().origin();
-    let reason = &letter.reason;
-    tracing::warn!(place = %origin, deliveries = letter.deliveries, "dead letter: {reason}");
-    let mut pause = Duration::from_secs(1);
-    while let Err(refusal) = publisher.publish(&letter).await {
-        tracing::error!(place = %origin, "the dead letter cannot be written, so the partition waits: {refusal}");
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(30));
-    }
-    Ended::DeadLettered
+    tokio::time::timeout(limit, running).await.unwrap_or_else(late)
 }

@@ -1,6 +1,7 @@
 //! Taking partitions over and letting them go: the part of the poll thread that answers the group.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,11 @@ use anyhow::Context as _;
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
-use super::PollThread;
-use crate::consumer::SlotId;
-use crate::consumer::assignment::Slot;
-use crate::consumer::lane::{FromLane, ToLane};
+use super::{PollThread, key_of, lane_of};
+use crate::consumer::lane::{FromLane, Taken, ToLane};
 use crate::consumer::rebalance::Change;
+use crate::consumer::{Delivery, OnDead, SlotId};
+use crate::store::{Assigned, Assignee, StoreError};
 use crate::topic::Topic;
 
 /// How long the broker may take for a question asked between two polls.
@@ -21,45 +22,168 @@ pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// How long a broker may take to show that it is there, before a commit.
 const REACHED: Duration = Duration::from_secs(2);
 
+/// How long the store may take to hand partitions over, and how long it is left alone before it is asked again.
+const STORE_ANSWER: Duration = Duration::from_secs(5);
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A partition that is to be taken over, and where the group stands in it.
+struct Start {
+    topic: &'static str,
+    partition: i32,
+    committed: Option<i64>,
+}
+
 impl PollThread {
-    pub(super) fn rebalance(&mut self, change: Change) -> anyhow::Result<()> {
+    /// `false` where the store does not answer: to be tried again, after polling.
+    pub(super) fn rebalance(&mut self, change: &Change) -> anyhow::Result<bool> {
         match change {
-            Change::Assign(partitions) => self.assign(&partitions),
+            Change::Assign(partitions) => self.assign(partitions),
             Change::Revoke(partitions) => {
                 let lost = self.consumer.assignment_lost();
                 if lost {
-                    tracing::warn!("lost {}: another member has them by now", names(&partitions));
+                    tracing::warn!("lost {}: another member has them by now", names(partitions));
                 }
-                self.let_go(&self.assignment.ids_of(&partitions), !lost);
-                tracing::info!("revoked {}", names(&partitions));
-                self.consumer.incremental_unassign(&partitions).context("cannot give partitions back")
+                self.let_go(&self.assignment.ids_of(partitions), !lost);
+                tracing::info!("revoked {}", names(partitions));
+                self.consumer.incremental_unassign(partitions).context("cannot give partitions back")?;
+                Ok(true)
             }
         }
     }
 
-    /// Starts each partition where the group stands; one without a committed offset at its beginning.
-    fn assign(&mut self, partitions: &TopicPartitionList) -> anyhow::Result<()> {
-        let mut start = TopicPartitionList::new();
-        {
-            // In a scope of its own: this list holds references that would keep the consumer from closing.
-            let committed = self.committed(partitions)?;
-            for element in committed.elements() {
-                let offset = match element.offset() {
-                    Offset::Offset(offset) => Offset::Offset(offset),
-                    _ => Offset::Beginning,
-                };
-                start.add_partition_offset(element.topic(), element.partition(), offset)?;
-            }
+    /// Takes partitions over in the ledger, then starts each where the group stands; one without a committed offset at
+    /// its beginning.
+    fn assign(&mut self, partitions: &TopicPartitionList) -> anyhow::Result<bool> {
+        if self.asked_at.is_some_and(|at| at.elapsed() < ASK_AGAIN) {
+            return Ok(false);
         }
-        for element in start.elements() {
-            let target = if self.options.until_caught_up { self.target(&element)? } else { None };
-            let from = element.offset().to_raw().filter(|offset| *offset >= 0);
-            self.assignment.assign(element.topic(), element.partition(), from, target);
+        let starts = self.starts(partitions)?;
+        let Some(taken) = self.take_over(&starts)? else { return Ok(false) };
+        let mut list = TopicPartitionList::new();
+        for (start, assigned) in starts.iter().zip(taken) {
+            let offset = self.first_offset(start, &assigned)?;
+            list.add_partition_offset(start.topic, start.partition, offset)?;
+            let target = if self.options.until_caught_up { self.target(start, offset)? } else { None };
+            self.tell_taken(start, assigned, target);
         }
-        tracing::info!("assigned {}", names(&start));
+        tracing::info!("assigned {}", names(&list));
         self.assigned = true;
         self.heard_at = Instant::now();
-        self.consumer.incremental_assign(&start).context("cannot take partitions")
+        self.consumer.incremental_assign(&list).context("cannot take partitions")?;
+        Ok(true)
+    }
+
+    fn starts(&mut self, partitions: &TopicPartitionList) -> anyhow::Result<Vec<Start>> {
+        // This list holds references that would keep the consumer from closing: it ends here.
+        let committed = self.committed(partitions)?;
+        let mut starts = Vec::new();
+        for element in committed.elements() {
+            let topic = self.assignment.intern(element.topic());
+            let committed = element.offset().to_raw().filter(|offset| *offset >= 0);
+            // rdkafka panics on metadata that is not UTF-8, and any tool may have written it.
+            let metadata = std::panic::catch_unwind(AssertUnwindSafe(|| element.metadata().to_owned()));
+            let other = metadata.as_deref().map_or("not one of ours", |id| id);
+            if committed.is_some() && !other.is_empty() && other != self.store.id() {
+                self.refuse_other_store(topic, element.partition(), other)?;
+            }
+            starts.push(Start { topic, partition: element.partition(), committed });
+        }
+        Ok(starts)
+    }
+
+    fn refuse_other_store(&self, topic: &str, partition: i32, other: &str) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.options.adopt_store,
+            "{topic}/{partition} was worked on with another store (its id {other:?}, this one's {:?}). What waits there, and \
+             what has taken effect, is known to that store only. Go on with it; where several machines share the work, give \
+             them one PostgreSQL: --store postgres://user@host/database. If it is lost for good, --adopt-store goes on with \
+             this one: what it held is lost, and events may take effect twice",
+            self.store.id()
+        );
+        tracing::warn!("{topic}/{partition} is taken over from another store");
+        Ok(())
+    }
+
+    /// `None` where the store does not answer now.
+    fn take_over(&mut self, starts: &[Start]) -> anyhow::Result<Option<Vec<Assigned>>> {
+        let partitions = starts
+            .iter()
+            .map(|start| Assignee {
+                group: self.options.group.id.clone(),
+                topic: start.topic.to_owned(),
+                partition: start.partition,
+                answers_from: (self.options.delivery == Delivery::AtLeastOnce)
+                    .then(|| start.committed.unwrap_or(0)),
+                dead_hold: self.options.on_dead == OnDead::HoldKey,
+            })
+            .collect();
+        let answer = self
+            .runtime
+            .block_on(async { tokio::time::timeout(STORE_ANSWER, self.store.assign(partitions)).await });
+        let reason = match answer {
+            Ok(Ok(assigned)) => {
+                self.asked_at = None;
+                return Ok(Some(assigned));
+            }
+            Ok(Err(StoreError::Unusable(reason))) => anyhow::bail!(reason),
+            Ok(Err(StoreError::Unavailable(reason))) => reason,
+            Err(_) => format!("no answer within {STORE_ANSWER:?}"),
+        };
+        self.asked_at = Some(Instant::now());
+        tracing::warn!("the store cannot hand partitions over, trying again: {reason}");
+        Ok(None)
+    }
+
+    /// Where to begin. Below what was pruned the ledger does not know any more what has taken effect.
+    fn first_offset(&self, start: &Start, assigned: &Assigned) -> anyhow::Result<Offset> {
+        let offset = start.committed.map_or(Offset::Beginning, Offset::Offset);
+        if start.committed.unwrap_or(0) >= assigned.pruned_below {
+            return Ok(offset);
+        }
+        match self.options.group.on_missing_offsets {
+            "earliest" => Ok(offset),
+            "latest" => Ok(Offset::End),
+            _ => anyhow::bail!(
+                "{}/{}: the group {} stands before offset {}, and the ledger has forgotten what took effect there. Say \
+                 --on-missing-offsets earliest (handle it again) or latest (skip it)",
+                start.topic,
+                start.partition,
+                self.options.group.id,
+                assigned.pruned_below
+            ),
+        }
+    }
+
+    fn tell_taken(&mut self, start: &Start, assigned: Assigned, target: Option<i64>) {
+        let Assigned { owner, deferred, answered, .. } = assigned;
+        let slot = self.assignment.assign((start.topic, start.partition), owner, start.committed, target);
+        if !deferred.is_empty() {
+            tracing::info!(
+                "{}/{}: {} events wait in the ledger",
+                start.topic,
+                start.partition,
+                deferred.len()
+            );
+        }
+        let empty = Taken {
+            topic: start.topic,
+            partition: start.partition,
+            owner,
+            deferred: Vec::new(),
+            answered: Vec::new(),
+        };
+        let mut taken: Vec<Taken> = vec![empty; self.lanes.len()];
+        for row in deferred {
+            let key = key_of(&self.hasher, slot, row.key.as_deref(), row.offset);
+            taken[lane_of(key, self.lanes.len())].deferred.push((key, row));
+        }
+        for (key, offset) in answered {
+            let key = key_of(&self.hasher, slot, key.as_deref(), offset);
+            taken[lane_of(key, self.lanes.len())].answered.push((key, offset));
+        }
+        for (lane, taken) in self.lanes.iter().zip(taken) {
+            let _ = lane.send(ToLane::Take(slot, taken));
+        }
     }
 
     /// Where the group stands. Asks until a broker answers: to guess would lose or repeat events.
@@ -81,13 +205,14 @@ impl PollThread {
     }
 
     /// Where the partition ends now; `None` where the group is there already.
-    fn target(&self, element: &TopicPartitionListElem<'_>) -> anyhow::Result<Option<i64>> {
-        let (low, high) = self.consumer.fetch_watermarks(element.topic(), element.partition(), ANSWER)?;
-        let start = match element.offset() {
+    fn target(&self, start: &Start, first: Offset) -> anyhow::Result<Option<i64>> {
+        let (low, high) = self.consumer.fetch_watermarks(start.topic, start.partition, ANSWER)?;
+        let first = match first {
             Offset::Offset(offset) => offset,
+            Offset::End => high,
             _ => low,
         };
-        Ok((start < high).then_some(high))
+        Ok((first < high).then_some(high))
     }
 
     /// Lets go of partitions: everything below the highest offset started is brought to its end, nothing above
@@ -137,12 +262,15 @@ impl PollThread {
             self.assignment.truncate(*slot, *limit);
         }
         self.tell_all(slots, |slot| ToLane::Finish(slot, limits.get(&slot).copied().unwrap_or(-1)));
-        while !slots.iter().all(|id| self.assignment.get(*id).is_none_or(Slot::is_drained)) {
-            if !self.wait_for_report(deadline) {
-                return tracing::warn!(
-                    "not everything under way was settled within {:?}",
-                    self.options.shutdown_deadline
-                );
+        let mut answers = slots.len() * self.lanes.len();
+        while answers > 0 {
+            match self.reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(FromLane::Finished(slot)) => answers -= usize::from(limits.contains_key(&slot)),
+                Ok(report) => self.take_report(report),
+                Err(_) => {
+                    let deadline = self.options.shutdown_deadline;
+                    return tracing::warn!("not everything under way was settled within {deadline:?}");
+                }
             }
         }
     }

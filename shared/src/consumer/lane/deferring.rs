@@ -1,0 +1,207 @@
+//! Events that wait in the ledger: how they get there, and how they come back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::settling::Then;
+use super::under_way::Work;
+use super::{FromLane, Lane, Taken};
+use crate::consumer::blocked_keys::Next;
+use crate::consumer::key_queues::Room;
+use crate::consumer::{Key, SlotId};
+use crate::event::{Arrived, decode};
+use crate::record::Record;
+use crate::store::{DeferredRow, Loaded, RowId, Step, Store, StoreError, Wait, Waiting, until_available};
+
+/// How many rows are read at once.
+const MOST: usize = 256;
+
+/// A row that is due.
+type Due = (SlotId, Key, RowId);
+
+/// Rows that are due, on their way out of the ledger.
+pub(super) struct Loading {
+    store: Arc<dyn Store>,
+    next: VecDeque<Due>,
+    under_way: Option<(Vec<Due>, BoxFuture<'static, Result<Vec<Loaded>, StoreError>>)>,
+}
+
+impl Loading {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, next: VecDeque::new(), under_way: None }
+    }
+
+    /// Reads the next rows, if the last ones are here.
+    pub(super) fn start(&mut self) {
+        if self.under_way.is_some() || self.next.is_empty() {
+            return;
+        }
+        let due: Vec<Due> = self.next.drain(..self.next.len().min(MOST)).collect();
+        let (store, rows) = (Arc::clone(&self.store), due.iter().map(|(.., row)| *row).collect::<Vec<_>>());
+        let loaded = async move { until_available("read what is due", || store.load(rows.clone())).await };
+        self.under_way = Some((due, Box::pin(loaded)));
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Waits for the rows that are under way; those that are not deferred any more come without their record. Cancel safe.
+    pub(super) async fn answered(&mut self) -> Result<Vec<(Due, Option<Loaded>)>, StoreError> {
+        let Some((_, loaded)) = &mut self.under_way else { return std::future::pending().await };
+        let loaded = loaded.await;
+        let due = self.under_way.take().map(|(due, _)| due).unwrap_or_default();
+        let mut loaded = loaded?;
+        let mut find =
+            |row| loaded.iter().position(|found| found.row == row).map(|at| loaded.swap_remove(at));
+        Ok(due.into_iter().map(|due| (due, find(due.2))).collect())
+    }
+}
+
+impl Lane {
+    pub(super) fn take_over(&mut self, slot: SlotId, taken: Taken) {
+        self.slots.take_over(slot, &taken);
+        for (key, DeferredRow { row, waiting, .. }) in taken.deferred {
+            match waiting {
+                Waiting::Until(at) => {
+                    self.blocked.schedule(slot, key, row, instant_of(at));
+                    continue;
+                }
+                Waiting::Retry(remaining) => {
+                    self.blocked.restore(slot, key, row, Some(after(remaining)));
+                }
+                Waiting::Behind => self.blocked.restore(slot, key, row, None),
+                Waiting::Operator => self.blocked.hold(slot, key, None),
+            }
+            // What arrives of the key waits.
+            self.queues.started(key, slot);
+        }
+    }
+
+    /// What waits in memory behind a blocked event goes into the ledger, as far as there may be.
+    pub(super) fn defer_waiting(&mut self, slot: SlotId, key: Key) {
+        let (waiting, room) = self.queues.take_waiting(key);
+        if room == Room::BecameOpen {
+            self.report(FromLane::KeyOpen(slot));
+        }
+        let mut rest = Vec::new();
+        for work in waiting {
+            if rest.is_empty() && (self.blocked.has_room(key) || self.slots.is_finishing(slot)) {
+                self.defer_behind(work);
+            } else {
+                rest.push(work);
+            }
+        }
+        self.queues.put_back(key, slot, rest, false);
+    }
+
+    pub(super) fn defer_behind(&mut self, work: Work) {
+        self.blocked.defer(work.slot, work.key);
+        self.settle(work, Step::Deferred { wait: Wait::Behind, reason: None }, Then::Behind, false);
+    }
+
+    /// Everything that is due now is read.
+    pub(super) fn take_due(&mut self) {
+        let now = Instant::now();
+        while let Some(next) = self.blocked.take_due(now) {
+            self.next(next);
+        }
+    }
+
+    pub(super) fn next(&mut self, next: Next) {
+        match next {
+            Next::Load(slot, key, row) => self.loading.next.push_back((slot, key, row)),
+            Next::Unblocked(key) => self.queues.done(key),
+            Next::Wait => {}
+        }
+    }
+
+    pub(super) fn take_loaded(&mut self, loaded: Vec<(Due, Option<Loaded>)>) {
+        for ((slot, key, row), loaded) in loaded {
+            let Some((topic, partition)) = self.slots.place(slot) else { continue };
+            if self.blocked.is_halted(slot) {
+                continue;
+            }
+            let work = loaded.and_then(|loaded| work(slot, key, topic, partition, &loaded));
+            let is_head = self.blocked.is_head(key, row);
+            match work {
+                Some(work) => {
+                    self.slots.opened(slot, 1);
+                    if is_head { self.queues.again(key, work) } else { self.arrive(work) }
+                }
+                // It was cancelled, or an operator saw to it.
+                None if is_head => {
+                    let next = self.blocked.finished(key, row);
+                    self.next(next);
+                }
+                None => {}
+            }
+        }
+    }
+
+    pub(super) fn finish(&mut self, slot: SlotId, limit: i64) {
+        if !self.slots.finish(slot) {
+            return self.report(FromLane::Finished(slot));
+        }
+        self.drop_arriving(slot, limit);
+        // What has a row is safe where it is.
+        let dropped = self.queues.finish(slot, |work| work.row.is_none() && work.offset <= limit);
+        self.slots.closed(slot, dropped);
+        for key in self.blocked.keys_of(slot) {
+            self.defer_waiting(slot, key);
+        }
+    }
+
+    /// The member has lost the slot: what it still did for it must not go on beside its next owner.
+    pub(super) fn forget(&mut self, slot: SlotId) {
+        if !self.slots.forget(slot) {
+            return;
+        }
+        self.drop_arriving(slot, -1);
+        self.queues.forget(slot);
+        self.blocked.forget(slot);
+        self.loading.next.retain(|(other, ..)| *other != slot);
+        let under_way = std::mem::take(&mut self.under_way);
+        self.under_way = under_way.into_iter().filter(|under_way| under_way.slot != slot).collect();
+        self.settling.forget(slot);
+        self.settled.retain(|(other, _)| *other != slot);
+    }
+}
+
+fn work(slot: SlotId, key: Key, topic: &'static str, partition: i32, loaded: &Loaded) -> Option<Work> {
+    let Some(record) = Record::unpack(&loaded.packed, topic, partition, loaded.offset) else {
+        tracing::error!("row {} of the ledger holds no record: it is left where it is", loaded.row.0);
+        return None;
+    };
+    let arrived = match decode(record) {
+        Ok(event) => Arrived::Event(Arc::new(event)),
+        Err(undecodable) => Arrived::Undecodable(Arc::from(undecodable)),
+    };
+    let now = Instant::now();
+    Some(Work {
+        slot,
+        key,
+        offset: loaded.offset,
+        arrived,
+        attempts: loaded.attempts,
+        failing_since: (loaded.attempts > 0).then(|| now.checked_sub(loaded.failing_for).unwrap_or(now)),
+        row: Some((loaded.row, loaded.attempts)),
+    })
+}
+
+/// The moment on the monotonic clock: from here on a step of the wall clock changes nothing.
+pub(super) fn instant_of(millisecond: i64) -> Instant {
+    let ahead = millisecond.saturating_sub(Timestamp::now().as_millisecond());
+    after(Duration::from_millis(u64::try_from(ahead).unwrap_or(0)))
+}
+
+/// So long from now; what lies further ahead than the clock reaches is due in a year.
+pub(super) fn after(pause: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(pause).unwrap_or(now + Duration::from_secs(365 * 86400))
+}

@@ -1,0 +1,108 @@
+//! Outcomes on their way into the ledger: one batch at a time, the next one collected meanwhile.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::under_way::Work;
+use crate::consumer::{Key, SlotId};
+use crate::store::{Settlement, Store, StoreError, Verdict, until_available};
+
+/// An outcome that the ledger has not confirmed.
+#[derive(Debug)]
+pub(super) struct Unsettled {
+    pub(super) work: Work,
+    pub(super) then: Then,
+    /// Whether the key's next event waits for it.
+    pub(super) holds_key: bool,
+    /// Whether it brings the relay something to publish.
+    pub(super) publishes: bool,
+}
+
+/// What follows when it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    Handled,
+    Dead,
+    Expired,
+    /// Its next attempt, then.
+    Retry(Instant),
+    /// Its turn behind an earlier event of its key.
+    Behind,
+    /// Its own time, in milliseconds since 1970.
+    Until(i64),
+}
+
+impl Then {
+    /// Whether the event blocks its key.
+    pub(super) fn blocks(self) -> bool {
+        matches!(self, Self::Retry(_) | Self::Behind)
+    }
+}
+
+type Verdicts = BoxFuture<'static, Result<Vec<Verdict>, StoreError>>;
+
+pub(super) struct Settling {
+    store: Arc<dyn Store>,
+    next: (Vec<Unsettled>, Vec<Settlement>),
+    under_way: Option<(Vec<Unsettled>, Verdicts)>,
+}
+
+impl Settling {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, next: (Vec::new(), Vec::new()), under_way: None }
+    }
+
+    pub(super) fn add(&mut self, unsettled: Unsettled, settlement: Settlement) {
+        self.next.0.push(unsettled);
+        self.next.1.push(settlement);
+    }
+
+    /// Sends the next batch, if the last one is settled.
+    pub(super) fn start(&mut self) {
+        if self.under_way.is_some() || self.next.0.is_empty() {
+            return;
+        }
+        let (unsettled, settlements) = std::mem::take(&mut self.next);
+        let (store, batch) = (Arc::clone(&self.store), Arc::from(settlements));
+        let verdicts = async move { until_available("settle", || store.settle(Arc::clone(&batch))).await };
+        self.under_way = Some((unsettled, Box::pin(verdicts)));
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Waits for the batch that is under way. Cancel safe.
+    pub(super) async fn answered(&mut self) -> Result<Vec<(Unsettled, Verdict)>, StoreError> {
+        let Some((_, verdicts)) = &mut self.under_way else { return std::future::pending().await };
+        let verdicts = verdicts.await;
+        let unsettled = self.under_way.take().map(|(unsettled, _)| unsettled).unwrap_or_default();
+        Ok(unsettled.into_iter().zip(verdicts?).collect())
+    }
+
+    /// Takes back what of the key is not sent yet, in order.
+    pub(super) fn take_back(&mut self, key: Key) -> Vec<Unsettled> {
+        let (unsettled, settlements) = std::mem::take(&mut self.next);
+        let mut taken = Vec::new();
+        for (unsettled, settlement) in unsettled.into_iter().zip(settlements) {
+            if unsettled.work.key == key {
+                taken.push(unsettled);
+            } else {
+                self.add(unsettled, settlement);
+            }
+        }
+        taken
+    }
+
+    /// Drops what of the slot is not sent yet.
+    pub(super) fn forget(&mut self, slot: SlotId) {
+        let (unsettled, settlements) = std::mem::take(&mut self.next);
+        for (unsettled, settlement) in unsettled.into_iter().zip(settlements) {
+            if unsettled.work.slot != slot {
+                self.add(unsettled, settlement);
+            }
+        }
+    }
+}

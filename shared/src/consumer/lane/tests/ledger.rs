@@ -1,0 +1,221 @@
+//! A ledger in memory, which answers at once: with the clock standing still nothing may happen on another thread.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use crate::store::{
+    Answer, Assigned, Assignee, DeferredRow, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
+    Refusal, RowId, Settlement, SourcePosition, Splitter, Statement, Status, Step, Store, StoreError,
+    Verdict, Wait, Waiting,
+};
+
+/// A statement that the database refuses.
+pub(super) static REFUSED: Statement = Statement { name: "refused", sqlite: "", postgres: "" };
+/// One that it takes.
+pub(super) static TAKEN: Statement = Statement { name: "taken", sqlite: "", postgres: "" };
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger(pub(super) Mutex<Tables>);
+
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    pub(super) rows: Vec<Row>,
+    /// Each change of a row, as offset and status.
+    pub(super) journal: Vec<(i64, Status)>,
+    /// The offsets of events whose effects were applied.
+    pub(super) effects: Vec<i64>,
+    pub(super) letters: Vec<OutboxRecord>,
+    pub(super) epoch: i64,
+    pub(super) is_away: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Row {
+    identity: Identity,
+    pub(super) offset: i64,
+    pub(super) status: Status,
+    attempts: u32,
+    failing_for: Duration,
+    packed: Vec<u8>,
+    key: Option<Vec<u8>>,
+    waiting: Waiting,
+}
+
+impl Tables {
+    /// What a member finds that takes the partition over.
+    pub(super) fn deferred(&self) -> Vec<DeferredRow> {
+        let rows = self.rows.iter().enumerate().filter(|(_, row)| row.status == Status::Deferred);
+        rows.map(|(id, row)| DeferredRow {
+            row: RowId(id as i64),
+            key: row.key.clone(),
+            offset: row.offset,
+            waiting: row.waiting,
+        })
+        .collect()
+    }
+
+    fn settle(&mut self, settlement: &Settlement) -> Result<Verdict, Refusal> {
+        if settlement.owner.epoch != self.epoch {
+            return Ok(Verdict::Fenced);
+        }
+        let identity = settlement.identity();
+        let record = settlement.arrived.record();
+        let row = match settlement.row {
+            Some((RowId(row), attempts)) => {
+                let known = &self.rows[row as usize];
+                if known.status != Status::Deferred || known.attempts != attempts {
+                    return Ok(Verdict::Known(known.status));
+                }
+                row
+            }
+            None => {
+                let same =
+                    |row: &&Row| (&row.identity.source, &row.identity.id) == (&identity.source, &identity.id);
+                if let Some(known) = self.rows.iter().find(same) {
+                    let same = known.identity.hash == identity.hash;
+                    return Ok(if same { Verdict::Known(known.status) } else { Verdict::Conflict });
+                }
+                self.rows.len() as i64
+            }
+        };
+        let (mut failing, mut status, mut waiting) = (Duration::ZERO, Status::Handled, Waiting::Behind);
+        match &settlement.step {
+            Step::Handled { effects, .. } => {
+                if effects.writes().iter().any(|(statement, _)| *statement == &REFUSED) {
+                    return Err(Refusal { reason: "as told".to_owned(), permanent: true });
+                }
+                self.effects.extend(effects.writes().iter().map(|_| record.origin().offset));
+            }
+            Step::Deferred { wait, .. } => {
+                status = Status::Deferred;
+                if let Wait::Retry { failing_for, pause } = wait {
+                    failing = *failing_for;
+                    waiting = Waiting::Retry(*pause);
+                }
+            }
+            Step::Dead { letter, .. } => {
+                status = Status::Dead;
+                self.letters.push(letter.clone());
+            }
+            Step::Expired => status = Status::Expired,
+        }
+        let offset = record.origin().offset;
+        self.journal.push((offset, status));
+        let new = Row {
+            identity,
+            offset,
+            status,
+            attempts: settlement.attempts,
+            failing_for: failing,
+            packed: record.pack(),
+            key: record.key().map(<[u8]>::to_vec),
+            waiting,
+        };
+        match self.rows.get_mut(row as usize) {
+            Some(known) => *known = new,
+            None => self.rows.push(new),
+        }
+        Ok(Verdict::Settled(RowId(row)))
+    }
+}
+
+impl Ledger {
+    fn answer<T: Send + 'static>(&self, answer: impl FnOnce(&mut Tables) -> T) -> Answer<'_, T> {
+        let mut tables = self.0.lock().expect("tables");
+        let answer = if tables.is_away {
+            Err(StoreError::Unavailable("as told".to_owned()))
+        } else {
+            Ok(answer(&mut tables))
+        };
+        std::future::ready(answer).boxed()
+    }
+
+    pub(super) fn is_away(&self, is_away: bool) {
+        self.0.lock().expect("tables").is_away = is_away;
+    }
+
+    pub(super) fn journal(&self) -> Vec<(i64, Status)> {
+        self.0.lock().expect("tables").journal.clone()
+    }
+}
+
+impl Store for Ledger {
+    fn id(&self) -> &str {
+        "memory"
+    }
+
+    fn assign(&self, _: Vec<Assignee>) -> Answer<'_, Vec<Assigned>> {
+        self.answer(|_| Vec::new())
+    }
+
+    fn look_up(&self, _: &str, events: Vec<Identity>) -> Answer<'_, Vec<Option<Known>>> {
+        self.answer(|tables| {
+            let known = |event: &Identity| {
+                let row = tables.rows.iter().find(|row| row.identity.id == event.id)?;
+                Some(Known { status: row.status, same: row.identity.hash == event.hash })
+            };
+            events.iter().map(known).collect()
+        })
+    }
+
+    /// As a database does it: a refused batch is rolled back, then split.
+    fn settle(&self, batch: Arc<[Settlement]>) -> Answer<'_, Vec<Verdict>> {
+        self.answer(|tables| {
+            let mut splitter = Splitter::new(&batch);
+            while let Some(tried) = splitter.next() {
+                let refused = |index: &usize| match &batch[*index].step {
+                    Step::Handled { effects, .. } => effects.writes().iter().any(|(s, _)| *s == &REFUSED),
+                    _ => false,
+                };
+                if tried.iter().any(refused) {
+                    splitter.refused(&tried, Refusal { reason: "as told".to_owned(), permanent: true });
+                    continue;
+                }
+                let verdicts = tried.iter().filter_map(|index| tables.settle(&batch[*index]).ok()).collect();
+                splitter.committed(&tried, verdicts);
+            }
+            splitter.finish()
+        })
+    }
+
+    fn load(&self, rows: Vec<RowId>) -> Answer<'_, Vec<Loaded>> {
+        self.answer(|tables| {
+            let load = |id: RowId| {
+                let row = tables.rows.get(id.0 as usize).filter(|row| row.status == Status::Deferred)?;
+                let Row { attempts, failing_for, offset, .. } = *row;
+                Some(Loaded { row: id, attempts, failing_for, offset, packed: row.packed.clone() })
+            };
+            rows.into_iter().filter_map(load).collect()
+        })
+    }
+
+    fn prune(&self, _: Vec<(Ownership, i64)>, _: Duration) -> Answer<'_, usize> {
+        self.answer(|_| 0)
+    }
+
+    fn enqueue(&self, _: Vec<OutboxRecord>, _: Option<SourcePosition>, _: usize) -> Answer<'_, bool> {
+        self.answer(|_| false)
+    }
+
+    fn position(&self, _: &str) -> Answer<'_, Option<SourcePosition>> {
+        self.answer(|_| None)
+    }
+
+    fn outbox(&self, _: usize) -> Answer<'_, Vec<OutboxRow>> {
+        self.answer(|_| Vec::new())
+    }
+
+    fn relayed(&self, _: Vec<i64>) -> Answer<'_, ()> {
+        self.answer(|_| ())
+    }
+
+    fn refused(&self, _: i64, _: String) -> Answer<'_, ()> {
+        self.answer(|_| ())
+    }
+
+    fn lease(&self, _: &str, _: Duration) -> Answer<'_, bool> {
+        self.answer(|_| true)
+    }
+}

@@ -1,0 +1,166 @@
+//! What the ledger said, and what follows.
+
+use std::collections::HashMap;
+
+use super::settling::{Then, Unsettled};
+use super::under_way::Work;
+use super::{Key, Lane, OnDead};
+use crate::consumer::blocked_keys::Next;
+use crate::store::{Refusal, RowId, Verdict};
+
+use super::deferring::instant_of;
+
+/// Events whose outcome must be thrown away, by key and in order.
+type Behind = HashMap<Key, Vec<Unsettled>>;
+
+impl Lane {
+    pub(super) fn take_verdicts(&mut self, verdicts: Vec<(Unsettled, Verdict)>) {
+        let mut behind = Behind::new();
+        let mut others = Vec::with_capacity(verdicts.len());
+        for (unsettled, verdict) in verdicts {
+            if verdict == Verdict::Behind {
+                behind.entry(unsettled.work.key).or_default().push(unsettled);
+            } else {
+                others.push((unsettled, verdict));
+            }
+        }
+        for (unsettled, verdict) in others {
+            if self.slots.owner(unsettled.work.slot).is_some() {
+                self.take_verdict(unsettled, verdict, &mut behind);
+            }
+        }
+    }
+
+    fn take_verdict(&mut self, unsettled: Unsettled, verdict: Verdict, behind: &mut Behind) {
+        match verdict {
+            Verdict::Settled(row) => self.in_ledger(&unsettled, row),
+            Verdict::Known(status) => {
+                self.known(&unsettled.work, status);
+                self.over(&unsettled, None);
+            }
+            Verdict::Conflict => {
+                let Unsettled { work, then, holds_key, .. } = unsettled;
+                // A dead letter waits for nothing and blocks nothing.
+                if then.blocks() {
+                    let next = self.blocked.superfluous(work.key);
+                    self.next(next);
+                } else if holds_key {
+                    self.queues.done(work.key);
+                }
+                self.conflict(work);
+            }
+            Verdict::Refused(refusal) => self.refused(unsettled, refusal, behind),
+            Verdict::Fenced => self.fenced(&unsettled.work),
+            // Taken out before.
+            Verdict::Behind => {}
+        }
+    }
+
+    fn in_ledger(&mut self, unsettled: &Unsettled, row: RowId) {
+        match unsettled.then {
+            Then::Handled => self.handled += 1,
+            Then::Dead => self.common.counts.dead_letter(),
+            Then::Expired | Then::Retry(_) | Then::Behind | Then::Until(_) => {}
+        }
+        if unsettled.publishes {
+            self.common.relay.notify_one();
+        }
+        self.close(&unsettled.work, true);
+        self.over(unsettled, Some(row));
+    }
+
+    /// What the key needs next. `row` is where the event is, unless it was there before.
+    fn over(&mut self, unsettled: &Unsettled, row: Option<RowId>) {
+        let Unsettled { work, then, holds_key, .. } = unsettled;
+        let next = match (*then, row) {
+            (Then::Retry(due), Some(row)) => self.blocked.settled(work.key, row, Some(due)),
+            (Then::Behind, Some(row)) => self.blocked.settled(work.key, row, None),
+            (Then::Retry(_) | Then::Behind, None) => {
+                let next = self.blocked.superfluous(work.key);
+                // An operator was quicker: the row is not what it was when this attempt began.
+                match work.row {
+                    Some((row, _)) if self.blocked.is_head(work.key, row) => {
+                        self.blocked.finished(work.key, row)
+                    }
+                    _ => next,
+                }
+            }
+            (Then::Until(at), row) => {
+                if let Some(row) = row {
+                    self.blocked.schedule(work.slot, work.key, row, instant_of(at));
+                }
+                Next::Wait
+            }
+            (Then::Dead, Some(row))
+                if self.common.on_dead == OnDead::HoldKey && work.arrived.record().key().is_some() =>
+            {
+                self.blocked.hold(work.slot, work.key, Some(row));
+                self.queues.hold(work.key, work.slot);
+                self.defer_waiting(work.slot, work.key);
+                Next::Wait
+            }
+            (Then::Handled | Then::Dead | Then::Expired, _) => match work.row {
+                Some((row, _)) if self.blocked.is_head(work.key, row) => self.blocked.finished(work.key, row),
+                _ if *holds_key => Next::Unblocked(work.key),
+                _ => Next::Wait,
+            },
+        };
+        self.next(next);
+    }
+
+    /// The id belongs to another event: this one goes by its place.
+    pub(super) fn conflict(&mut self, work: Work) {
+        let reason = "its id is that of another event with another content".to_owned();
+        self.bury(work, reason, true, false);
+    }
+
+    /// The database does not take the event's effects. What ran ahead of it is handled again, behind what becomes of it.
+    fn refused(&mut self, unsettled: Unsettled, refusal: Refusal, behind: &mut Behind) {
+        let Unsettled { work, holds_key, .. } = unsettled;
+        let (slot, key) = (work.slot, work.key);
+        let mut later = behind.remove(&key).unwrap_or_default();
+        later.extend(self.settling.take_back(key));
+        let mut is_idle = holds_key || later.iter().any(|unsettled| unsettled.holds_key);
+        for unsettled in later.iter().filter(|unsettled| unsettled.then.blocks()) {
+            is_idle |= self.blocked.take_back(unsettled.work.key);
+        }
+        let mut again: Vec<Work> = later.into_iter().map(|unsettled| unsettled.work).collect();
+        if let Some(running) = self.cancel(key) {
+            again.push(running);
+            is_idle = true;
+        }
+        for work in &mut again {
+            work.attempts = work.attempts.saturating_sub(1);
+        }
+        let reason = format!("the store refuses its effects: {}", refusal.reason);
+        if refusal.permanent {
+            self.bury(work, reason, false, holds_key);
+            // Not before the dead one is in its batch: the order of the batch is the order of the key.
+            self.queues.put_back(key, slot, again, is_idle);
+        } else {
+            self.queues.hold(key, slot);
+            self.queues.put_back(key, slot, again, false);
+            self.conclude(work, Err(crate::consumer::HandleError::transient(reason)));
+        }
+    }
+
+    /// Ends the handler of that key, if one is running. It is pure: one that reaches out never runs ahead.
+    fn cancel(&mut self, key: Key) -> Option<Work> {
+        let under_way = std::mem::take(&mut self.under_way);
+        let (cancelled, others): (Vec<_>, Vec<_>) =
+            under_way.into_iter().partition(|under_way| under_way.key == key);
+        self.under_way = others.into_iter().collect();
+        cancelled.into_iter().find_map(super::UnderWay::cancel)
+    }
+
+    /// Another member has the partition by now. The group will say so to this one, too.
+    fn fenced(&mut self, work: &Work) {
+        let origin = work.arrived.record().origin();
+        tracing::warn!(
+            "{}/{} has another owner by now: what was under way is dropped",
+            origin.topic,
+            origin.partition
+        );
+        self.forget(work.slot);
+    }
+}
