@@ -25,6 +25,8 @@ RUN touch shared/src/*.rs service-a/src/*.rs service-b/src/*.rs \
 
 FROM debian:bookworm-slim
 COPY --from=build /src/target/release/service-a /src/target/release/service-b /usr/local/bin/
+# For service-b's ledger: a volume mounted here takes the folder's owner over.
+RUN install -d -o 10001 -g 10001 /data
 # A number, so that Kubernetes' runAsNonRoot can check it without reading the image's /etc/passwd.
 USER 10001:10001
 # The default, written down because the services' clean shutdown depends on it.

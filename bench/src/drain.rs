@@ -4,6 +4,8 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
+use shared::store::TemporaryStore;
+
 use crate::produce::lines;
 use crate::table::{self, Row};
 use crate::{Settings, measure};
@@ -20,6 +22,8 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
     let run = std::process::id();
     let topic = format!("bench-drain-{run}");
     let file = lines(settings.events, settings.bytes)?;
+    let store = TemporaryStore::new()?;
+    let store = store.url().to_string();
     let flags = ["--bootstrap-servers", servers, "--topic", &topic];
     measure::run(
         Command::new(service_a).args(flags).args(["--partitions", PARTITIONS, "--from"]).arg(file.path()),
@@ -35,6 +39,10 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
             &group("ours"),
             "--handle",
             "*=discard",
+            "--delivery",
+            "at-least-once",
+            "--store",
+            &store,
             "--until-caught-up",
             "--output",
             "json",

@@ -9,6 +9,7 @@ use shared::client::{TopicSpec, ensure_topics};
 use shared::consumer::{Counts, Effects, HandleError, Handler, Handlers};
 use shared::event::{Event, NewEvent};
 use shared::producer::Publisher;
+use shared::store::TemporaryStore;
 
 use crate::Settings;
 
@@ -56,7 +57,9 @@ async fn handle(settings: &Settings, topic: &str) -> anyhow::Result<Journal> {
     let concurrency = UNDER_WAY.to_string();
     let flags = ["service-b", "--bootstrap-servers", servers, "--topic", topic, "--group", topic];
     let flags = flags.into_iter().chain(["--concurrency", &concurrency, "--until-caught-up"]);
-    let config = service_b::config::Cli::try_parse_from(flags)?.into_config();
+    let store = TemporaryStore::new()?;
+    let mut config = service_b::config::Cli::try_parse_from(flags)?.into_config();
+    config.store = Some(store.url());
     let journal = Arc::new(Mutex::new(Journal::default()));
     let handlers = Handlers::new().on("*", Sleeper(Arc::clone(&journal)))?;
     service_b::run(config, handlers, Arc::new(Counts::default()), std::future::pending()).await?;

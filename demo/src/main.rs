@@ -10,6 +10,7 @@ use clap::Parser;
 use shared::broker::{EmbeddedBroker, Options};
 use shared::consumer::{Counts, Effects, HandleError, Handler, Handlers, Summary};
 use shared::event::Event;
+use shared::store::TemporaryStore;
 use shared::{shutdown, telemetry};
 use tokio::sync::mpsc;
 
@@ -63,8 +64,10 @@ async fn service_b(
     handled: mpsc::UnboundedSender<()>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<Summary> {
+    let store = TemporaryStore::new()?;
     let flags = ["service-b", "--partitions", "1", "--bootstrap-servers", &address];
-    let config = service_b::config::Cli::try_parse_from(flags)?.into_config();
+    let mut config = service_b::config::Cli::try_parse_from(flags)?.into_config();
+    config.store = Some(store.url());
     let handlers = Handlers::new().on("*", Counted(handled))?;
     service_b::run(config, handlers, Arc::new(Counts::default()), shutdown).await
 }

@@ -7,7 +7,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use shared::client::{Connection, Group, GroupProtocol, Property, TopicSpec};
 use shared::config::{CommonArgs, duration};
-use shared::consumer::{Handlers, Options, RetryPolicy, Unhandled};
+use shared::consumer::{Delivery, Handlers, OnDead, Options, RetryPolicy, Unhandled};
+use shared::store::StoreUrl;
 use shared::topic::Topic;
 
 use crate::handlers;
@@ -37,6 +38,7 @@ const EXAMPLES: &str = "Examples:
   service-b --embedded-broker                            the same, without any Kafka
   service-b --topic orders --handle 'com.example.*=log'  one topic, one handler
   service-b --handle '*=discard' --until-caught-up       drain what is there, and say how fast
+  service-b --store postgres://me@db/ledger              several machines share the work
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 
@@ -103,17 +105,41 @@ pub struct Config {
     #[arg(long, env = "SERVICE_B_HANDLER_TIMEOUT", default_value = "30s", value_parser = duration)]
     pub handler_timeout: Duration,
 
+    /// Where the ledger is: `sqlite:FILE`, or `postgres://…` for several machines [default: sqlite:./data/service-b.db]
+    #[arg(long, env = "SERVICE_B_STORE", value_name = "URL", hide_env_values = true)]
+    pub store: Option<StoreUrl>,
+
+    /// What is promised: a row for every event, or only for those that wait, are dead or have effects
+    #[arg(long, env = "SERVICE_B_DELIVERY", value_enum, default_value_t = Delivery::EffectivelyOnce)]
+    pub delivery: Delivery,
+
+    /// How long a settled event is remembered, at least, so that it is known when it arrives again
+    #[arg(long, env = "SERVICE_B_DEDUPE_FOR", default_value = "24h", value_parser = duration, value_name = "TIME")]
+    pub dedupe_for: Duration,
+
+    /// Go on although the group has worked with another store: what that one held is lost
+    #[arg(long)]
+    pub adopt_store: bool,
+
     /// The longest first pause before a transient failure is tried again
-    #[arg(long, env = "SERVICE_B_RETRY_FIRST", default_value = "200ms", value_parser = duration)]
+    #[arg(long, env = "SERVICE_B_RETRY_FIRST", default_value = "1s", value_parser = duration, value_name = "TIME")]
     pub retry_first: Duration,
 
     /// The longest pause
-    #[arg(long, env = "SERVICE_B_RETRY_MAX", default_value = "30s", value_parser = duration)]
+    #[arg(long, env = "SERVICE_B_RETRY_MAX", default_value = "10m", value_parser = duration, value_name = "TIME")]
     pub retry_max: Duration,
 
     /// How long an event may go on failing before it becomes a dead letter
-    #[arg(long, env = "SERVICE_B_RETRY_FOR", default_value = "24h", value_parser = duration)]
+    #[arg(long, env = "SERVICE_B_RETRY_FOR", default_value = "24h", value_parser = duration, value_name = "TIME")]
     pub retry_for: Duration,
+
+    /// How many events of one key may wait in the ledger before its partition is held
+    #[arg(long, env = "SERVICE_B_DEFERRED_MAX", default_value_t = 1000, value_name = "EVENTS", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub deferred_max: u32,
+
+    /// What a dead event does to the later ones of its key
+    #[arg(long, env = "SERVICE_B_ON_DEAD", value_enum, default_value_t = OnDead::FlowOn)]
+    pub on_dead: OnDead,
 
     /// How partitions are handed out
     #[arg(long, env = "SERVICE_B_GROUP_PROTOCOL", value_enum, default_value_t = GroupProtocol::Classic)]
@@ -203,27 +229,37 @@ impl Config {
         Ok(specs)
     }
 
-    /// What the runtime needs to know.
-    pub fn options(&self) -> Options {
+    fn group(&self) -> Group {
+        Group {
+            id: self.group.clone(),
+            instance_id: self.instance_id.clone(),
+            protocol: self.group_protocol,
+            on_missing_offsets: match self.on_missing_offsets {
+                OnMissingOffsets::Fail => "error",
+                OnMissingOffsets::Earliest => "earliest",
+                OnMissingOffsets::Latest => "latest",
+            },
+        }
+    }
+
+    /// What the runtime needs to know, with the ledger in that store.
+    pub fn options(&self, store: StoreUrl) -> Options {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Options {
             topics: self.topics.clone(),
-            group: Group {
-                id: self.group.clone(),
-                instance_id: self.instance_id.clone(),
-                protocol: self.group_protocol,
-                on_missing_offsets: match self.on_missing_offsets {
-                    OnMissingOffsets::Fail => "error",
-                    OnMissingOffsets::Earliest => "earliest",
-                    OnMissingOffsets::Latest => "latest",
-                },
-            },
+            group: self.group(),
             lanes: self.lanes.map_or(cores, usize::from),
             concurrency: self.concurrency as usize,
             window: self.window as usize,
             window_bytes: self.window_mib as usize * 1024 * 1024,
             handler_timeout: self.handler_timeout,
             retry: RetryPolicy { first: self.retry_first, max: self.retry_max, total: self.retry_for },
+            store,
+            adopt_store: self.adopt_store,
+            delivery: self.delivery,
+            deferred_max: self.deferred_max as usize,
+            on_dead: self.on_dead,
+            dedupe_for: self.dedupe_for,
             unhandled: self.unhandled,
             until_caught_up: self.until_caught_up,
             shutdown_deadline: self.shutdown_deadline,
@@ -241,7 +277,7 @@ impl Config {
             "--shutdown-deadline: at most {LONGEST_DEADLINE:?}; the group shuts a member out that does not poll for a minute"
         );
         self.topic_specs()?;
-        self.connection().consumer(&self.options().group)?;
+        self.connection().consumer(&self.group())?;
         self.connection().producer()?;
         Ok(())
     }

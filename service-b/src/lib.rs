@@ -4,7 +4,7 @@
 //! - `main.rs`: settings, logs, signals, run, the closing line.
 //! - [`config`]: every setting, as `--help` shows it.
 //! - [`handlers`]: what happens to an event. The file to edit first.
-//! - [`start`]: waits for the broker, makes the topics, starts the embedded broker.
+//! - [`start`]: waits for the broker, makes the topics, starts the embedded broker, chooses the store.
 //! - [`report`]: the closing line.
 //! - Everything from the topic to the handler is [`shared::consumer`].
 
@@ -31,10 +31,11 @@ pub async fn run(
 ) -> anyhow::Result<Summary> {
     let connection = config.connection();
     let _embedded = start::embedded(&config)?;
+    let (store, _temporary) = start::store(&config)?;
     tokio::pin!(shutdown);
     tokio::select! {
         ready = start::ready(&connection, config.topic_specs()?) => ready?,
         () = &mut shutdown => return Ok(counts.summary()),
     }
-    consumer::run(&connection, config.options(), handlers, counts, shutdown).await
+    consumer::run(&connection, config.options(store), handlers, counts, shutdown).await
 }

@@ -1,10 +1,11 @@
-//! Before the first event: a broker that answers, and the topics.
+//! Before the first event: a broker that answers, the topics, the ledger.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use shared::broker::{EmbeddedBroker, Options};
 use shared::client::{self, Connection, TopicSpec};
+use shared::store::{StoreUrl, TemporaryStore};
 
 use crate::config::Config;
 
@@ -28,6 +29,22 @@ pub fn embedded(config: &Config) -> anyhow::Result<Option<EmbeddedBroker>> {
     let broker = EmbeddedBroker::start(Options { port, topics })?;
     tracing::warn!("embedded broker at {}: in memory, for trying things out only", broker.address());
     Ok(Some(broker))
+}
+
+/// Where the ledger is. What is only tried out on the embedded broker leaves nothing behind: offsets start again with that
+/// broker, and the ledger has to go with them.
+///
+/// # Errors
+/// There is no room for temporary files.
+pub fn store(config: &Config) -> anyhow::Result<(StoreUrl, Option<TemporaryStore>)> {
+    if let Some(store) = &config.store {
+        return Ok((store.clone(), None));
+    }
+    if !config.embedded_broker {
+        return Ok((StoreUrl::sqlite("data/service-b.db"), None));
+    }
+    let temporary = TemporaryStore::new().context("cannot make a temporary store")?;
+    Ok((temporary.url(), Some(temporary)))
 }
 
 fn local_port(servers: &str) -> Option<u16> {

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::broker::Broker;
 use super::log::Log;
@@ -22,6 +23,8 @@ pub struct Test {
     pub topic: String,
     /// The test's group.
     pub group: String,
+    /// Where its members have their ledger, all in one file.
+    store: TempDir,
     started: Mutex<Vec<(String, Arc<Log>)>>,
 }
 
@@ -35,6 +38,7 @@ impl Test {
             records,
             topic: format!("pair.{unique}"),
             group: format!("pair-{unique}"),
+            store: tempfile::tempdir().unwrap(),
             started: Mutex::default(),
         }
     }
@@ -52,6 +56,11 @@ impl Test {
     /// Where this group's dead letters go.
     pub fn dead_letters(&self) -> String {
         format!("dlq.{}.{}", self.group, self.topic)
+    }
+
+    /// The store of the test's members.
+    pub fn store(&self) -> String {
+        format!("sqlite:{}", self.store.path().join("ledger.db").display())
     }
 
     /// Starts service-a on the test's topic.
@@ -88,11 +97,10 @@ impl Test {
     }
 
     fn member(&self, program: &PathBuf, arguments: &[&str]) -> Command {
-        let mut command = self.command(
-            program,
-            arguments,
-            &["--topic", &self.topic, "--group", &self.group, "--log-format", "json"],
-        );
+        let store = self.store();
+        let defaults =
+            ["--topic", &self.topic, "--group", &self.group, "--log-format", "json", "--store", &store];
+        let mut command = self.command(program, arguments, &defaults);
         if !arguments.contains(&"consumer") {
             for setting in self.broker.member_settings() {
                 command.args(["--kafka", setting]);

@@ -70,6 +70,7 @@ mod outbox;
 mod patience;
 mod row;
 mod splitter;
+mod temporary;
 
 use std::fmt;
 use std::time::Duration;
@@ -86,6 +87,7 @@ pub(crate) use self::row::{
     Verdict, Wait, Waiting,
 };
 pub(crate) use self::splitter::Splitter;
+pub use self::temporary::TemporaryStore;
 
 /// Why the store cannot do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -151,6 +153,22 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
 
 #[derive(Debug, Clone)]
 pub struct StoreUrl(pub String);
+impl StoreUrl {
+    pub fn sqlite(p: impl Into<std::path::PathBuf>) -> Self {
+        Self(format!("sqlite:{}", p.into().display()))
+    }
+}
+impl std::fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+impl std::str::FromStr for StoreUrl {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        Ok(Self(s.to_owned()))
+    }
+}
 pub(crate) async fn open(
     _url: &StoreUrl,
     _schemas: &[Schema],
