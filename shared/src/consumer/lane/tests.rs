@@ -12,7 +12,7 @@ use crate::consumer::Handler;
 use crate::record::{Origin, RecordBuilder};
 use crate::store::{RowId, Status, Waiting};
 
-use self::ledger::{Ledger, REFUSED, TAKEN};
+use self::ledger::{Ledger, REFUSED, REFUSED_ONCE, TAKEN};
 
 const SLOT: SlotId = SlotId(1);
 
@@ -61,6 +61,7 @@ impl<const PURE: bool> Handler for Scripted<PURE> {
         Ok(match what {
             "effect" => Effects::none().write(&TAKEN, []),
             "bad-effect" => Effects::none().write(&REFUSED, []),
+            "unlucky-effect" => Effects::none().write(&REFUSED_ONCE, []),
             _ => Effects::none(),
         })
     }
@@ -527,4 +528,44 @@ async fn at_least_once_keeps_rows_only_where_there_is_something_to_keep() {
     rig.send(&[(1, "plain"), (1, "effect a"), (1, "refuse"), (2, "plain"), (1, "new")]);
     rig.until_settled(9).await;
     assert_eq!(rig.ended()[3..], ["plain", "new"]);
+}
+
+/// Catches: a reaching handler that starts before the one before it of its key is in the ledger.
+#[tokio::test(start_paused = true)]
+async fn a_reaching_handler_waits_until_the_one_before_it_is_settled() {
+    let mut rig = Rig::new(1, 10);
+    rig.ledger.0.lock().expect("tables").latency = Duration::from_millis(101);
+    rig.send(&[(1, "effect a"), (1, "effect b")]);
+    rig.pass(Duration::from_millis(150)).await;
+    assert_eq!(rig.started(), ["effect a"], "looked up, handled, not yet settled");
+    rig.until_settled(2).await;
+    assert_eq!(rig.ended(), ["effect a", "effect b"]);
+}
+
+/// Catches: an event that starts after the lane has said which is the highest started.
+#[tokio::test(start_paused = true)]
+async fn what_is_looked_up_while_its_slot_is_halted_does_not_start() {
+    let mut rig = Rig::new(1, 10);
+    rig.ledger.0.lock().expect("tables").latency = Duration::from_millis(101);
+    rig.send(&[(1, "effect a"), (2, "effect b")]);
+    rig.pass(Duration::from_millis(10)).await;
+    rig.tell(|| ToLane::Halt(SLOT));
+    rig.pass(Duration::from_millis(200)).await;
+    assert!(matches!(rig.others[..], [FromLane::Halted(SLOT, None)]), "{:?}", rig.others);
+    assert!(rig.started().is_empty());
+    rig.tell(|| ToLane::Finish(SLOT, 0));
+    rig.pass(Duration::from_secs(1)).await;
+    assert_eq!((rig.ended(), &rig.settled[..]), (vec!["effect a".to_owned()], &[0][..]));
+    assert!(matches!(rig.others[1..], [FromLane::Finished(SLOT)]), "{:?}", rig.others);
+}
+
+/// Catches: an effect that is refused for a passing cause and becomes a dead letter, or is overtaken meanwhile.
+#[tokio::test(start_paused = true)]
+async fn an_effect_that_is_refused_for_now_is_tried_again_before_those_behind_it() {
+    let mut rig = Rig::with::<true>(1, 10, |_| {});
+    rig.send(&[(1, "effect a"), (1, "unlucky-effect"), (1, "effect b"), (1, "effect c")]);
+    rig.until_settled(4).await;
+    rig.until_unblocked().await;
+    let ends: Vec<_> = rig.ledger().into_iter().filter(|(_, status)| *status == Status::Handled).collect();
+    assert_eq!(ends, [0, 1, 2, 3].map(|offset| (offset, Status::Handled)));
 }

@@ -1,5 +1,6 @@
 //! A ledger in memory, which answers at once: with the clock standing still nothing may happen on another thread.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use crate::store::{
 
 /// A statement that the database refuses.
 pub(super) static REFUSED: Statement = Statement { name: "refused", sqlite: "", postgres: "" };
+/// One that it refuses the first time, because of something that passes.
+pub(super) static REFUSED_ONCE: Statement = Statement { name: "refused once", sqlite: "", postgres: "" };
 /// One that it takes.
 pub(super) static TAKEN: Statement = Statement { name: "taken", sqlite: "", postgres: "" };
 
@@ -29,6 +32,10 @@ pub(super) struct Tables {
     pub(super) letters: Vec<OutboxRecord>,
     pub(super) epoch: i64,
     pub(super) is_away: bool,
+    /// How long each answer takes. An even number of milliseconds: what is asked for is done at once, and the answer late;
+    /// an odd one: it is done late, or not at all where nobody waits for it any more.
+    pub(super) latency: Duration,
+    refused: HashSet<i64>,
 }
 
 #[derive(Debug)]
@@ -56,9 +63,37 @@ impl Tables {
         .collect()
     }
 
-    fn settle(&mut self, settlement: &Settlement) -> Result<Verdict, Refusal> {
+    fn refuses(&mut self, settlement: &Settlement) -> Option<Refusal> {
+        let Step::Handled { effects, .. } = &settlement.step else { return None };
+        let refusal = |permanent| Some(Refusal { reason: "as told".to_owned(), permanent });
+        let has = |wanted: &Statement| effects.writes().iter().any(|(statement, _)| *statement == wanted);
+        let offset = settlement.arrived.record().origin().offset;
+        if has(&REFUSED) {
+            return refusal(true);
+        }
+        (has(&REFUSED_ONCE) && !self.refused.contains(&offset)).then(|| refusal(false)).flatten()
+    }
+
+    /// As a database does it: a refused batch is rolled back, then split.
+    fn settle_all(&mut self, batch: &[Settlement]) -> Vec<Verdict> {
+        let mut splitter = Splitter::new(batch);
+        while let Some(tried) = splitter.next() {
+            if let Some(refusal) = tried.iter().find_map(|index| self.refuses(&batch[*index])) {
+                if let [index] = tried[..] {
+                    self.refused.insert(batch[index].arrived.record().origin().offset);
+                }
+                splitter.refused(&tried, refusal);
+                continue;
+            }
+            let verdicts = tried.iter().map(|index| self.settle(&batch[*index])).collect();
+            splitter.committed(&tried, verdicts);
+        }
+        splitter.finish()
+    }
+
+    fn settle(&mut self, settlement: &Settlement) -> Verdict {
         if settlement.owner.epoch != self.epoch {
-            return Ok(Verdict::Fenced);
+            return Verdict::Fenced;
         }
         let identity = settlement.identity();
         let record = settlement.arrived.record();
@@ -66,7 +101,7 @@ impl Tables {
             Some((RowId(row), attempts)) => {
                 let known = &self.rows[row as usize];
                 if known.status != Status::Deferred || known.attempts != attempts {
-                    return Ok(Verdict::Known(known.status));
+                    return Verdict::Known(known.status);
                 }
                 row
             }
@@ -75,7 +110,7 @@ impl Tables {
                     |row: &&Row| (&row.identity.source, &row.identity.id) == (&identity.source, &identity.id);
                 if let Some(known) = self.rows.iter().find(same) {
                     let same = known.identity.hash == identity.hash;
-                    return Ok(if same { Verdict::Known(known.status) } else { Verdict::Conflict });
+                    return if same { Verdict::Known(known.status) } else { Verdict::Conflict };
                 }
                 self.rows.len() as i64
             }
@@ -83,9 +118,6 @@ impl Tables {
         let (mut failing, mut status, mut waiting) = (Duration::ZERO, Status::Handled, Waiting::Behind);
         match &settlement.step {
             Step::Handled { effects, .. } => {
-                if effects.writes().iter().any(|(statement, _)| *statement == &REFUSED) {
-                    return Err(Refusal { reason: "as told".to_owned(), permanent: true });
-                }
                 self.effects.extend(effects.writes().iter().map(|_| record.origin().offset));
             }
             Step::Deferred { wait, .. } => {
@@ -117,19 +149,33 @@ impl Tables {
             Some(known) => *known = new,
             None => self.rows.push(new),
         }
-        Ok(Verdict::Settled(RowId(row)))
+        Verdict::Settled(RowId(row))
     }
 }
 
 impl Ledger {
-    fn answer<T: Send + 'static>(&self, answer: impl FnOnce(&mut Tables) -> T) -> Answer<'_, T> {
-        let mut tables = self.0.lock().expect("tables");
-        let answer = if tables.is_away {
-            Err(StoreError::Unavailable("as told".to_owned()))
-        } else {
-            Ok(answer(&mut tables))
-        };
-        std::future::ready(answer).boxed()
+    fn answer<'a, T: Send + 'static>(
+        &'a self,
+        act: impl FnOnce(&mut Tables) -> T + Send + 'a,
+    ) -> Answer<'a, T> {
+        async move {
+            let latency = self.0.lock().expect("tables").latency;
+            if latency.as_millis() % 2 == 1 {
+                tokio::time::sleep(latency).await;
+            }
+            let answer = {
+                let mut tables = self.0.lock().expect("tables");
+                if tables.is_away {
+                    return Err(StoreError::Unavailable("as told".to_owned()));
+                }
+                act(&mut tables)
+            };
+            if latency.as_millis() % 2 == 0 && !latency.is_zero() {
+                tokio::time::sleep(latency).await;
+            }
+            Ok(answer)
+        }
+        .boxed()
     }
 
     pub(super) fn is_away(&self, is_away: bool) {
@@ -151,7 +197,7 @@ impl Store for Ledger {
     }
 
     fn look_up(&self, _: &str, events: Vec<Identity>) -> Answer<'_, Vec<Option<Known>>> {
-        self.answer(|tables| {
+        self.answer(move |tables| {
             let known = |event: &Identity| {
                 let row = tables.rows.iter().find(|row| row.identity.id == event.id)?;
                 Some(Known { status: row.status, same: row.identity.hash == event.hash })
@@ -160,28 +206,12 @@ impl Store for Ledger {
         })
     }
 
-    /// As a database does it: a refused batch is rolled back, then split.
     fn settle(&self, batch: Arc<[Settlement]>) -> Answer<'_, Vec<Verdict>> {
-        self.answer(|tables| {
-            let mut splitter = Splitter::new(&batch);
-            while let Some(tried) = splitter.next() {
-                let refused = |index: &usize| match &batch[*index].step {
-                    Step::Handled { effects, .. } => effects.writes().iter().any(|(s, _)| *s == &REFUSED),
-                    _ => false,
-                };
-                if tried.iter().any(refused) {
-                    splitter.refused(&tried, Refusal { reason: "as told".to_owned(), permanent: true });
-                    continue;
-                }
-                let verdicts = tried.iter().filter_map(|index| tables.settle(&batch[*index]).ok()).collect();
-                splitter.committed(&tried, verdicts);
-            }
-            splitter.finish()
-        })
+        self.answer(move |tables| tables.settle_all(&batch))
     }
 
     fn load(&self, rows: Vec<RowId>) -> Answer<'_, Vec<Loaded>> {
-        self.answer(|tables| {
+        self.answer(move |tables| {
             let load = |id: RowId| {
                 let row = tables.rows.get(id.0 as usize).filter(|row| row.status == Status::Deferred)?;
                 let Row { attempts, failing_for, offset, .. } = *row;

@@ -7,10 +7,10 @@ use super::*;
 #[derive(Debug, Clone)]
 struct Plan {
     events: Vec<(u64, &'static str)>,
-    /// After how many events the member loses the partition, again and again.
-    crashes: Vec<usize>,
-    /// How long it works until then, in milliseconds.
-    works_for: Vec<u64>,
+    /// So many events arrive; it works for so many milliseconds; then, or not, it loses the partition.
+    steps: Vec<(usize, u64, bool)>,
+    /// How long the ledger takes for an answer, in milliseconds.
+    latency: u64,
     pure: bool,
     lanes: usize,
     deferred_max: usize,
@@ -23,16 +23,17 @@ fn plan() -> impl Strategy<Value = Plan> {
         1 => Just("fail 3"),
         1 => Just("refuse"),
         1 => Just("bad-effect"),
+        1 => Just("unlucky-effect"),
         1 => Just("sleep 3000"),
         1 => Just("plain"),
     ];
     let events = vec((0u64..4, script), 1..40);
-    let crashes = vec(1usize..20, 0..4);
-    (events, crashes, vec(0u64..700, 4), any::<bool>(), 1usize..3, 1usize..6).prop_map(
-        |(events, crashes, works_for, pure, lanes, deferred_max)| Plan {
+    let steps = vec((1usize..20, 0u64..700, any::<bool>()), 0..6);
+    (events, steps, 0u64..60, any::<bool>(), 1usize..3, 1usize..6).prop_map(
+        |(events, steps, latency, pure, lanes, deferred_max)| Plan {
             events,
-            crashes,
-            works_for,
+            steps,
+            latency,
             pure,
             lanes,
             deferred_max,
@@ -76,12 +77,15 @@ async fn carry_out(plan: Plan) -> (Vec<(i64, Status)>, Vec<i64>) {
         Rig::with::<false>(plan.lanes, 3, change)
     };
     let mut sent = 0;
-    for (count, works_for) in plan.crashes.iter().zip(&plan.works_for) {
+    rig.ledger.0.lock().expect("tables").latency = Duration::from_millis(plan.latency);
+    for (count, works_for, crashes) in &plan.steps {
         let until = (sent + count).min(plan.events.len());
         rig.send_from(sent as i64, &plan.events[sent..until]);
         sent = until;
         rig.pass(Duration::from_millis(*works_for)).await;
-        rig.hand_over(&plan.events[..sent]);
+        if *crashes {
+            rig.hand_over(&plan.events[..sent]);
+        }
     }
     rig.send_from(sent as i64, &plan.events[sent..]);
     let all = plan.events.len() as i64;
@@ -117,7 +121,7 @@ proptest! {
         }
         let mut effects = effects;
         effects.sort_unstable();
-        let wanted = (0i64..).zip(&plan.events).filter(|(_, (_, script))| *script == "effect");
+        let wanted = (0i64..).zip(&plan.events).filter(|(_, (_, script))| matches!(*script, "effect" | "unlucky-effect"));
         prop_assert_eq!(effects, wanted.map(|(offset, _)| offset).collect::<Vec<_>>());
     }
 }
