@@ -17,6 +17,7 @@
 //! handlers that outlast the deadline; both are repeats, never losses.
 
 mod assignment;
+mod brake;
 mod dead_letter;
 mod handler;
 mod handlers;
