@@ -9,6 +9,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
 use tokio::time::Instant;
 
+use super::brake::Streak;
 use super::{Key, SlotId};
 use crate::store::RowId;
 
@@ -29,6 +30,8 @@ struct Blocked {
     /// Its events that are on their way into the ledger.
     unsettled: usize,
     head: Head,
+    /// In which streak of its handler's failures the first row failed first.
+    streak: Option<Streak>,
 }
 
 /// What the first row of a key waits for.
@@ -98,6 +101,18 @@ impl BlockedKeys {
         self.blocked(key, slot).unsettled += 1;
     }
 
+    /// Remembers of the key's first row in which streak it failed first.
+    pub(super) fn failed_in(&mut self, key: Key, streak: Option<Streak>) {
+        if let Some(blocked) = self.keys.get_mut(&key) {
+            blocked.streak = streak;
+        }
+    }
+
+    /// In which streak the key's first row failed first, if it has failed here.
+    pub(super) fn streak(&self, key: Key) -> Option<Streak> {
+        self.keys.get(&key)?.streak
+    }
+
     /// Whether another event of that blocked key may go into the ledger.
     pub(super) fn has_room(&self, key: Key) -> bool {
         self.keys.get(&key).is_some_and(|blocked| blocked.rows.len() + blocked.unsettled < self.most)
@@ -148,6 +163,7 @@ impl BlockedKeys {
         if blocked.rows.front() == Some(&row) {
             blocked.rows.pop_front();
             blocked.head = Head::Unsettled;
+            blocked.streak = None;
         }
         self.advance(key)
     }
@@ -230,7 +246,8 @@ impl BlockedKeys {
     }
 
     fn blocked(&mut self, key: Key, slot: SlotId) -> &mut Blocked {
-        let new = || Blocked { slot, rows: VecDeque::new(), unsettled: 0, head: Head::Unsettled };
+        let new =
+            || Blocked { slot, rows: VecDeque::new(), unsettled: 0, head: Head::Unsettled, streak: None };
         self.keys.entry(key).or_insert_with(new)
     }
 }

@@ -58,8 +58,15 @@ impl Handlers {
         schemas
     }
 
-    pub(super) fn find(&self, ty: &str) -> Option<&Arc<dyn AnyHandler>> {
-        self.registered.iter().find(|(pattern, _)| pattern.matches(ty)).map(|(_, handler)| handler)
+    /// The handler for that type, and its number.
+    pub(super) fn find(&self, ty: &str) -> Option<(usize, &Arc<dyn AnyHandler>)> {
+        let mut handlers = self.registered.iter().enumerate();
+        handlers.find(|(_, (pattern, _))| pattern.matches(ty)).map(|(number, (_, handler))| (number, handler))
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.registered.len()
     }
 }
 
@@ -109,7 +116,7 @@ mod tests {
             .expect("no tie");
         for (ty, wins) in [("a.b.c", "a.b.c"), ("a.b.d", "a.b.*"), ("a.c", "a.*"), ("b", "*")] {
             let event = Arc::new(NewEvent::new("/test", ty).arrived().expect("an event"));
-            let handler = Arc::clone(handlers.find(ty).expect("a handler"));
+            let handler = Arc::clone(handlers.find(ty).expect("a handler").1);
             assert_eq!(handler.run(event).await.expect_err("its name").to_string(), wins);
         }
     }

@@ -4,6 +4,7 @@
 //! ledger, reported. What has to wait longer than that waits in the ledger: see `blocked_keys.rs`.
 
 mod arriving;
+mod braking;
 mod deferring;
 mod settling;
 mod slots;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::task::noop_waker_ref;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use self::arriving::Arriving;
@@ -27,10 +28,11 @@ use self::settling::{Settling, Then, Unsettled};
 use self::slots::Slots;
 use self::under_way::{UnderWay, Work};
 use super::blocked_keys::BlockedKeys;
+use super::brake::SharedBrake;
 use super::dead_letter::DeadLetters;
 use super::handler::HandleError;
 use super::handlers::Handlers;
-use super::key_queues::{KeyQueues, Room};
+use super::key_queues::KeyQueues;
 use super::outcome::Outcome;
 use super::retry::RetryPolicy;
 use super::{Counts, Key, OnDead, SlotId, Unhandled};
@@ -111,6 +113,7 @@ pub(super) struct Common {
     /// Told when the outbox has something new.
     pub(super) relay: Arc<Notify>,
     pub(super) counts: Arc<Counts>,
+    pub(super) brake: SharedBrake,
 }
 
 pub(super) struct Lane {
@@ -130,6 +133,9 @@ pub(super) struct Lane {
     handled: u64,
     /// Whether a key's next event may start before the last one is in the ledger.
     runs_ahead: bool,
+    /// Nothing that is ready may start before the brake says that something has changed.
+    is_braked: bool,
+    brake_changed: watch::Receiver<()>,
 }
 
 impl Lane {
@@ -152,6 +158,8 @@ impl Lane {
             settled: Vec::new(),
             handled: 0,
             runs_ahead: common.handlers.are_all_pure(),
+            is_braked: false,
+            brake_changed: common.brake.subscribe(),
             common,
         }
     }
@@ -160,14 +168,14 @@ impl Lane {
     pub(super) async fn run(mut self) {
         loop {
             let permits = Arc::clone(&self.common.permits);
-            let due = self.blocked.next_due();
+            let due = if self.is_braked { None } else { self.blocked.next_due() };
             let step = tokio::select! {
                 message = self.inbox.recv() => match message {
                     Some(message) => { self.take(message); Ok(()) }
                     None => return,
                 },
                 Some(handled) = self.under_way.next() => { self.take_handled(handled); Ok(()) }
-                Ok(permit) = permits.acquire_owned(), if self.permit.is_none() && self.queues.has_ready() => {
+                Ok(permit) = permits.acquire_owned(), if self.permit.is_none() && self.may_have_ready() => {
                     self.permit = Some(permit);
                     Ok(())
                 }
@@ -181,6 +189,7 @@ impl Lane {
                     self.take_due();
                     Ok(())
                 }
+                () = braking::may_have_changed(&self.common.brake, &mut self.brake_changed), if self.is_braked => { self.is_braked = false; Ok(()) }
             };
             if let Err(error) = step {
                 return self.report(FromLane::Failed(error));
@@ -200,7 +209,7 @@ impl Lane {
         }
         self.common.counts.blocked(&mut self.slots.blocked_keys, self.blocked.len());
         // A permit kept while there is nothing to start would be missing in another lane.
-        if !self.queues.has_ready() {
+        if !self.may_have_ready() {
             self.permit = None;
         }
     }
@@ -238,16 +247,6 @@ impl Lane {
         self.permit.is_some()
     }
 
-    fn start_ready(&mut self) {
-        while self.queues.has_ready() && self.has_permit() {
-            let Some((work, room)) = self.queues.next() else { return };
-            if room == Room::BecameOpen {
-                self.report(FromLane::KeyOpen(work.slot));
-            }
-            self.start(work);
-        }
-    }
-
     /// Starts an attempt. The first poll happens here and now: a handler that is ready then has cost no queueing.
     fn start(&mut self, mut work: Work) {
         self.slots.started(work.slot, work.offset);
@@ -262,9 +261,10 @@ impl Lane {
             return self.settle(work, Step::Expired, Then::Expired, true);
         }
         work.attempts += 1;
-        let Some(handler) = self.common.handlers.find(event.ty()) else {
+        let Some((number, handler)) = self.common.handlers.find(event.ty()) else {
             return self.unhandled(work, &event);
         };
+        work.handler = Some(number);
         let mut running = Arc::clone(handler).run(event);
         match running.as_mut().poll(&mut Context::from_waker(noop_waker_ref())) {
             Poll::Ready(result) => self.conclude(work, result),
@@ -286,12 +286,14 @@ impl Lane {
         }
     }
 
-    fn conclude(&mut self, mut work: Work, result: Result<Effects, HandleError>) {
+    fn conclude(&mut self, work: Work, result: Result<Effects, HandleError>) {
+        let Some(mut work) = self.tell_brake(work, &result) else { return };
         let failing_for = match &result {
             Ok(_) => Duration::ZERO,
             Err(_) => work.failing_since.get_or_insert_with(Instant::now).elapsed(),
         };
-        match Outcome::of(result, &self.common.retry, work.attempts, failing_for) {
+        let is_its_own = self.is_its_own_fault(&work);
+        match Outcome::of(result, &self.common.retry, work.attempts, failing_for, is_its_own) {
             Outcome::Done(effects) => self.done(work, effects),
             Outcome::Retry(pause, reason) => self.retry(work, pause, reason),
             Outcome::DeadLetter(reason) => self.dead(work, reason),
@@ -327,6 +329,7 @@ impl Lane {
         let (slot, key) = (work.slot, work.key);
         self.queues.hold(key, slot);
         self.blocked.defer(slot, key);
+        self.blocked.failed_in(key, work.streak);
         // When the row is due again, that is.
         let failing_for =
             work.failing_since.map_or(Duration::ZERO, |since| since.elapsed()).saturating_add(pause);

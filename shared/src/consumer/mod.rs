@@ -18,6 +18,7 @@
 
 mod assignment;
 mod blocked_keys;
+mod brake;
 mod dead_letter;
 mod handler;
 mod handlers;
@@ -45,6 +46,7 @@ pub use self::retry::RetryPolicy;
 // With these a handler says what it wants: whoever writes one finds all in one place.
 pub use crate::store::{Effects, Migration, Schema, Statement, Value};
 
+use self::brake::SharedBrake;
 use self::dead_letter::DeadLetters;
 use self::lane::{Common, Lane};
 use self::poll::PollThread;
@@ -240,6 +242,11 @@ const COMMIT: Duration = Duration::from_secs(10);
 /// How long leaving the group may take.
 const CLOSE: Duration = Duration::from_secs(3);
 
+/// How many keys have to fail, without a success in between, before it is called an outage.
+const OUTAGE_KEYS: usize = 5;
+const FIRST_PROBE: Duration = Duration::from_secs(1);
+const LONGEST_PROBE: Duration = Duration::from_secs(60);
+
 fn common(
     options: &Options,
     handlers: Handlers,
@@ -247,7 +254,15 @@ fn common(
     relay: Arc<Notify>,
     counts: Arc<Counts>,
 ) -> anyhow::Result<Common> {
+    let settings = brake::Settings {
+        keys: OUTAGE_KEYS,
+        first_pause: FIRST_PROBE,
+        longest_pause: LONGEST_PROBE,
+        longest_attempt: options.handler_timeout.saturating_add(Duration::from_secs(1)),
+        concurrency: options.concurrency,
+    };
     Ok(Common {
+        brake: SharedBrake::new(settings, handlers.len()),
         handlers,
         unhandled: options.unhandled,
         retry: options.retry,
@@ -287,10 +302,9 @@ impl Threads {
             inboxes.push(to_lane);
             lanes.spawn(Lane::new(Arc::clone(&common), inbox, reports.clone()).run());
         }
+        drop(reports);
         let stop = Arc::new(AtomicBool::new(false));
-        let (store, counts) = (Arc::clone(&common.store), Arc::clone(&common.counts));
-        let poll =
-            PollThread::new(connection, options, store, inboxes, from_lanes, counts, Arc::clone(&stop))?;
+        let poll = PollThread::new(connection, options, common, inboxes, from_lanes, Arc::clone(&stop))?;
         let (ending, ended) = oneshot::channel();
         let (closing, closed) = oneshot::channel::<()>();
         std::thread::Builder::new().name("poll".to_owned()).spawn(move || {

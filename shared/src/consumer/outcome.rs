@@ -18,19 +18,23 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome of attempt number `attempts`, where the first failure was `failing_for` ago.
+    /// The outcome of attempt number `attempts`, where the first failure was `failing_for` ago. `is_its_own` says that the
+    /// handler has succeeded for another event since: without that, a failure may be an outage, and no event dies of one.
     pub(super) fn of(
         result: Result<Effects, HandleError>,
         policy: &RetryPolicy,
         attempts: u32,
         failing_for: Duration,
+        is_its_own: bool,
     ) -> Self {
         match result {
             Ok(effects) => Self::Done(effects),
             Err(error @ HandleError::Permanent(_)) => Self::DeadLetter(error.to_string()),
             Err(error @ HandleError::Transient(_)) => {
-                match policy.pause(attempts, failing_for, fastrand::f64()) {
+                let random = fastrand::f64();
+                match policy.pause(attempts, failing_for, random) {
                     Some(pause) => Self::Retry(pause, error.to_string()),
+                    None if !is_its_own => Self::Retry(policy.longest_pause(random), error.to_string()),
                     None => Self::DeadLetter(format!("failing for {failing_for:.0?}, at last: {error}")),
                 }
             }

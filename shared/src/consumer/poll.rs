@@ -21,13 +21,13 @@ use tokio::task::JoinHandle;
 
 use self::handover::ANSWER;
 use super::assignment::Assignment;
-use super::lane::{FromLane, Incoming, ToLane};
+use super::lane::{Common, FromLane, Incoming, ToLane};
 use super::rebalance::Changes;
-use super::{Counts, Key, Options, SlotId};
+use super::{Key, Options, SlotId};
 use crate::client::Connection;
 use crate::raw;
 use crate::record::RecordBuilder;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use crate::topic::Topic;
 
 /// Records are handed to the lanes at the latest when there are so many.
@@ -53,7 +53,7 @@ pub(super) struct PollThread {
     lanes: Vec<UnboundedSender<ToLane>>,
     batches: Vec<Vec<Incoming>>,
     reports: Receiver<FromLane>,
-    counts: Arc<Counts>,
+    common: Arc<Common>,
     stop: Arc<AtomicBool>,
     builder: RecordBuilder,
     hasher: Hasher,
@@ -62,7 +62,6 @@ pub(super) struct PollThread {
     heard_at: Instant,
     /// Whether the group has answered at all, be it with no partition.
     assigned: bool,
-    store: Arc<dyn Store>,
     runtime: Handle,
     /// When the store was last asked to hand over partitions.
     asked_at: Option<Instant>,
@@ -76,10 +75,9 @@ impl PollThread {
     pub(super) fn new(
         connection: &Connection,
         options: Options,
-        store: Arc<dyn Store>,
+        common: Arc<Common>,
         lanes: Vec<UnboundedSender<ToLane>>,
         reports: Receiver<FromLane>,
-        counts: Arc<Counts>,
         stop: Arc<AtomicBool>,
     ) -> anyhow::Result<Self> {
         let config = connection.consumer(&options.group)?;
@@ -87,19 +85,18 @@ impl PollThread {
         let now = Instant::now();
         Ok(Self {
             consumer,
-            assignment: Assignment::new(options.window, options.window_bytes, store.id()),
+            assignment: Assignment::new(options.window, options.window_bytes, common.store.id()),
             options,
             batches: lanes.iter().map(|_| Vec::new()).collect(),
             lanes,
             reports,
-            counts,
+            common,
             stop,
             builder: RecordBuilder::default(),
             hasher: Hasher::default(),
             stored_at: now,
             heard_at: now,
             assigned: false,
-            store,
             runtime: Handle::current(),
             asked_at: None,
             failed: None,
@@ -259,7 +256,7 @@ impl PollThread {
         }
         self.pruned_at = Instant::now();
         let (store, below, older_than) =
-            (Arc::clone(&self.store), self.assignment.prunable(), self.options.dedupe_for);
+            (Arc::clone(&self.common.store), self.assignment.prunable(), self.options.dedupe_for);
         self.pruning = Some(self.runtime.spawn(async move {
             // A store that does not answer now is asked again in a minute.
             while let Ok(1..) = store.prune(below.clone(), older_than).await {
@@ -273,7 +270,8 @@ impl PollThread {
     fn hold_back(&mut self) {
         let give_up = Instant::now() + BEFORE_PAUSE;
         while self.assignment.window().is_full() && self.wait_for_report(give_up) {}
-        let (pause, resume) = self.assignment.take_pauses(self.assignment.window().is_full());
+        let hold = self.assignment.window().is_full() || !self.common.brake.intake_flows();
+        let (pause, resume) = self.assignment.take_pauses(hold);
         for (list, result) in [
             (&pause, (pause.count() > 0).then(|| self.consumer.pause(&pause))),
             (&resume, (resume.count() > 0).then(|| self.consumer.resume(&resume))),
@@ -302,7 +300,7 @@ impl PollThread {
     }
 
     fn is_caught_up(&mut self) -> bool {
-        if !self.assigned || self.counts.has_blocked_keys() {
+        if !self.assigned || self.common.counts.has_blocked_keys() {
             return false;
         }
         let behind = self.assignment.slots().find(|slot| !slot.is_caught_up());

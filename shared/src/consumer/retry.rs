@@ -25,8 +25,17 @@ impl RetryPolicy {
         }
         let doubled = 2u32.saturating_pow(attempt.saturating_sub(1));
         let longest = self.first.saturating_mul(doubled).min(self.max);
-        Some(longest.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0).min(self.total.saturating_sub(failing_for)))
+        Some(spread(longest, random).min(self.total.saturating_sub(failing_for)))
     }
+
+    /// The pause of an event whose time is up, while nothing shows that it is the event's own fault.
+    pub fn longest_pause(&self, random: f64) -> Duration {
+        spread(self.max, random)
+    }
+}
+
+fn spread(pause: Duration, random: f64) -> Duration {
+    pause.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
 }
 
 #[cfg(test)]

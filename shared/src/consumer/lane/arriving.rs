@@ -8,6 +8,7 @@ use super::deferring::instant_of;
 use super::settling::Then;
 use super::under_way::Work;
 use super::{FromLane, Incoming, Lane};
+use crate::consumer::brake::Permission;
 use crate::consumer::key_queues::Room;
 use crate::event::{Arrived, decode};
 use crate::store::{Identity, Known, Status, Step, Store, StoreError, Wait, until_available};
@@ -55,7 +56,7 @@ impl Lane {
             };
             needs_answer = needs_answer || self.is_reaching(&arrived);
             self.slots.opened(slot, 1);
-            works.push(Work { slot, key, offset, arrived, attempts: 0, failing_since: None, row: None });
+            works.push(Work::new(slot, key, offset, arrived));
         }
         if needs_answer {
             // Also what needs none: nothing may overtake.
@@ -70,7 +71,7 @@ impl Lane {
     fn is_reaching(&self, arrived: &Arrived) -> bool {
         match arrived {
             Arrived::Event(event) => {
-                self.common.handlers.find(event.ty()).is_some_and(|handler| !handler.is_pure())
+                self.common.handlers.find(event.ty()).is_some_and(|(_, handler)| !handler.is_pure())
             }
             Arrived::Undecodable(_) => false,
         }
@@ -135,9 +136,11 @@ impl Lane {
             return self.defer_behind(work);
         }
         let free = !self.queues.has_ready() && !self.queues.is_live(key) && !self.queues.is_halted(slot);
-        if free && self.has_permit() {
+        if free && self.has_permit() && self.may_start(&work) == Permission::Granted {
             return self.start(work);
         }
+        // It may be the probe that the brake waits for.
+        self.is_braked = false;
         if self.queues.wait(key, slot, work) == Room::BecameFull {
             self.report(FromLane::KeyFull(slot));
         }

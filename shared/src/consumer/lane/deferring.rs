@@ -105,8 +105,12 @@ impl Lane {
         self.settle(work, Step::Deferred { wait: Wait::Behind, reason: None }, Then::Behind, false);
     }
 
-    /// Everything that is due now is read.
+    /// Everything that is due now is read, unless it could not start.
     pub(super) fn take_due(&mut self) {
+        if !self.common.brake.intake_flows() {
+            self.is_braked = true;
+            return;
+        }
         let now = Instant::now();
         while let Some(next) = self.blocked.take_due(now) {
             self.next(next);
@@ -130,9 +134,14 @@ impl Lane {
             let work = loaded.and_then(|loaded| work(slot, key, topic, partition, &loaded));
             let is_head = self.blocked.is_head(key, row);
             match work {
-                Some(work) => {
+                Some(mut work) => {
                     self.slots.opened(slot, 1);
-                    if is_head { self.queues.again(key, work) } else { self.arrive(work) }
+                    if is_head {
+                        work.streak = self.blocked.streak(key);
+                        self.queues.again(key, work);
+                    } else {
+                        self.arrive(work);
+                    }
                 }
                 // It was cancelled, or an operator saw to it.
                 None if is_head => {
@@ -145,6 +154,8 @@ impl Lane {
     }
 
     pub(super) fn finish(&mut self, slot: SlotId, limit: i64) {
+        // What the brake does not let start is dropped now.
+        self.is_braked = false;
         if !self.slots.finish(slot) {
             return self.report(FromLane::Finished(slot));
         }
@@ -190,6 +201,8 @@ fn work(slot: SlotId, key: Key, topic: &'static str, partition: i32, loaded: &Lo
         arrived,
         attempts: loaded.attempts,
         failing_since: (loaded.attempts > 0).then(|| now.checked_sub(loaded.failing_for).unwrap_or(now)),
+        streak: None,
+        handler: None,
         row: Some((loaded.row, loaded.attempts)),
     })
 }

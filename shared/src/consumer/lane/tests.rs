@@ -9,6 +9,7 @@ use std::sync::mpsc::Receiver;
 
 use super::*;
 use crate::consumer::Handler;
+use crate::consumer::brake::Settings;
 use crate::record::{Origin, RecordBuilder};
 use crate::store::{RowId, Status, Waiting};
 
@@ -28,6 +29,8 @@ struct Journal {
     last_end: Option<Instant>,
     taken: HashMap<Vec<u8>, Duration>,
     attempts: HashMap<String, u32>,
+    /// What every handler needs is away.
+    is_down: bool,
 }
 
 impl<const PURE: bool> Handler for Scripted<PURE> {
@@ -40,6 +43,9 @@ impl<const PURE: bool> Handler for Scripted<PURE> {
             let mut journal = self.0.lock().expect("journal");
             journal.first_start.get_or_insert(start);
             journal.started.push(script.clone());
+            if journal.is_down {
+                return Err(HandleError::transient("down"));
+            }
             let attempts = journal.attempts.entry(event.id().into_owned()).or_default();
             *attempts += 1;
             *attempts
@@ -89,7 +95,15 @@ impl Rig {
     fn with<const PURE: bool>(lanes: usize, concurrency: usize, change: impl Fn(&mut Common)) -> Self {
         let scripted = Scripted::<PURE>::default();
         let (ledger, counts, journal) = (Arc::<Ledger>::default(), Arc::default(), Arc::clone(&scripted.0));
+        let settings = Settings {
+            keys: 5,
+            first_pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(60),
+            longest_attempt: Duration::from_secs(31),
+            concurrency,
+        };
         let mut common = Common {
+            brake: SharedBrake::new(settings, 1),
             handlers: Handlers::new().on("*", scripted).expect("a pattern"),
             unhandled: Unhandled::DeadLetter,
             retry: RetryPolicy {
@@ -312,6 +326,9 @@ async fn a_failure_that_outlasts_its_time_becomes_a_dead_letter() {
     rig.send(&[(1, "fail 1000")]);
     rig.pass(Duration::from_secs(59)).await;
     assert!(rig.ledger().iter().all(|(_, status)| *status == Status::Deferred));
+    rig.pass(Duration::from_secs(60)).await;
+    assert!(rig.ledger().iter().all(|(_, status)| *status == Status::Deferred), "it may be an outage");
+    rig.send_from(1, &[(2, "effect")]);
     rig.pass(Duration::from_secs(10)).await;
     assert_eq!(rig.ledger().last(), Some(&(0, Status::Dead)));
 }
@@ -568,4 +585,40 @@ async fn an_effect_that_is_refused_for_now_is_tried_again_before_those_behind_it
     rig.until_unblocked().await;
     let ends: Vec<_> = rig.ledger().into_iter().filter(|(_, status)| *status == Status::Handled).collect();
     assert_eq!(ends, [0, 1, 2, 3].map(|offset| (offset, Status::Handled)));
+}
+
+/// Catches: an outage that fills the ledger with retries, kills events, or is never over; a burst after it.
+#[tokio::test(start_paused = true)]
+async fn an_outage_stops_what_would_fail_and_the_rest_goes_on_after_it() {
+    let mut rig = Rig::new(2, 10);
+    rig.journal.lock().expect("journal").is_down = true;
+    let events: Vec<(u64, &str)> = (0..40).map(|key| (key, "effect")).collect();
+    rig.send(&events);
+    rig.pass(Duration::from_secs(3600)).await;
+    let tried = rig.started().len();
+    assert!((20..150).contains(&tried), "{tried} attempts");
+    let failed = rig.counts.summary().retries;
+    assert!(failed <= 25, "{failed} of them counted");
+    rig.journal.lock().expect("journal").is_down = false;
+    rig.until_settled(40).await;
+    rig.until_unblocked().await;
+    let ledger = rig.ledger();
+    assert_eq!(ledger.iter().filter(|(_, status)| *status == Status::Handled).count(), 40);
+    assert!(ledger.iter().all(|(_, status)| *status != Status::Dead));
+}
+
+/// Catches: a stop that waits for an outage to be over, or counts what it did not handle as settled.
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_the_brake() {
+    let mut rig = Rig::new(1, 10);
+    rig.journal.lock().expect("journal").is_down = true;
+    let events: Vec<(u64, &str)> = (0..40).map(|key| (key, "effect")).collect();
+    rig.send(&events);
+    rig.pass(Duration::from_secs(30)).await;
+    let before = rig.settled.len();
+    rig.tell(|| ToLane::Halt(SLOT));
+    rig.tell(|| ToLane::Finish(SLOT, 39));
+    rig.pass(Duration::from_secs(5)).await;
+    assert!(matches!(rig.others[..], [FromLane::Halted(..), FromLane::Finished(SLOT)]), "{:?}", rig.others);
+    assert_eq!(rig.settled.len(), before);
 }

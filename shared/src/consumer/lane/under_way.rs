@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use crate::consumer::brake::Streak;
 use crate::consumer::handler::HandleError;
 use crate::consumer::{Key, SlotId};
 use crate::event::Arrived;
@@ -23,9 +24,30 @@ pub(super) struct Work {
     /// How often its handler was given it.
     pub(super) attempts: u32,
     pub(super) failing_since: Option<Instant>,
+    /// In which streak of its handler's failures it failed first.
+    pub(super) streak: Option<Streak>,
+    /// Which handler is for it, once that was looked up.
+    pub(super) handler: Option<usize>,
     /// The row that it has in the ledger, and the attempts that row knows of. `None` while it has none: it came from
     /// Kafka, and its offset is still open.
     pub(super) row: Option<(RowId, u32)>,
+}
+
+impl Work {
+    /// An event that came from Kafka.
+    pub(super) fn new(slot: SlotId, key: Key, offset: i64, arrived: Arrived) -> Self {
+        Self {
+            slot,
+            key,
+            offset,
+            arrived,
+            attempts: 0,
+            failing_since: None,
+            streak: None,
+            handler: None,
+            row: None,
+        }
+    }
 }
 
 type Handled = Result<Effects, HandleError>;

@@ -6,7 +6,7 @@ use super::settling::{Then, Unsettled};
 use super::under_way::Work;
 use super::{Key, Lane, OnDead};
 use crate::consumer::blocked_keys::Next;
-use crate::store::{Refusal, RowId, Verdict};
+use crate::store::{Refusal, RowId, Step, Verdict, Wait};
 
 use super::deferring::instant_of;
 
@@ -120,12 +120,18 @@ impl Lane {
         let (slot, key) = (work.slot, work.key);
         let mut later = behind.remove(&key).unwrap_or_default();
         later.extend(self.settling.take_back(key));
-        let mut is_idle = holds_key || later.iter().any(|unsettled| unsettled.holds_key);
+        // What does not depend on the one that was refused is settled again as it was.
+        let stays = |unsettled: &Unsettled| holds_key || matches!(unsettled.then, Then::Until(_));
+        let (stay, later): (Vec<_>, Vec<_>) = later.into_iter().partition(stays);
+        for Unsettled { work, then, .. } in stay {
+            self.defer_again(work, then);
+        }
+        let mut is_idle = later.iter().any(|unsettled| unsettled.holds_key);
         for unsettled in later.iter().filter(|unsettled| unsettled.then.blocks()) {
             is_idle |= self.blocked.take_back(unsettled.work.key);
         }
         let mut again: Vec<Work> = later.into_iter().map(|unsettled| unsettled.work).collect();
-        if let Some(running) = self.cancel(key) {
+        if !holds_key && let Some(running) = self.cancel(key) {
             again.push(running);
             is_idle = true;
         }
@@ -142,6 +148,15 @@ impl Lane {
             self.queues.put_back(key, slot, again, false);
             self.conclude(work, Err(crate::consumer::HandleError::transient(reason)));
         }
+    }
+
+    /// What waits for its turn or its time goes into the ledger as it was about to.
+    fn defer_again(&mut self, work: Work, then: Then) {
+        let wait = match then {
+            Then::Until(at) => Wait::Until(at),
+            _ => Wait::Behind,
+        };
+        self.settle(work, Step::Deferred { wait, reason: None }, then, false);
     }
 
     /// Ends the handler of that key, if one is running. It is pure: one that reaches out never runs ahead.

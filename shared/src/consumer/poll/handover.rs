@@ -83,7 +83,7 @@ impl PollThread {
             // rdkafka panics on metadata that is not UTF-8, and any tool may have written it.
             let metadata = std::panic::catch_unwind(AssertUnwindSafe(|| element.metadata().to_owned()));
             let other = metadata.as_deref().map_or("not one of ours", |id| id);
-            if committed.is_some() && !other.is_empty() && other != self.store.id() {
+            if committed.is_some() && !other.is_empty() && other != self.common.store.id() {
                 self.refuse_other_store(topic, element.partition(), other)?;
             }
             starts.push(Start { topic, partition: element.partition(), committed });
@@ -98,7 +98,7 @@ impl PollThread {
              what has taken effect, is known to that store only. Go on with it; where several machines share the work, give \
              them one PostgreSQL: --store postgres://user@host/database. If it is lost for good, --adopt-store goes on with \
              this one: what it held is lost, and events may take effect twice",
-            self.store.id()
+            self.common.store.id()
         );
         tracing::warn!("{topic}/{partition} is taken over from another store");
         Ok(())
@@ -117,9 +117,9 @@ impl PollThread {
                 dead_hold: self.options.on_dead == OnDead::HoldKey,
             })
             .collect();
-        let answer = self
-            .runtime
-            .block_on(async { tokio::time::timeout(STORE_ANSWER, self.store.assign(partitions)).await });
+        let answer = self.runtime.block_on(async {
+            tokio::time::timeout(STORE_ANSWER, self.common.store.assign(partitions)).await
+        });
         let reason = match answer {
             Ok(Ok(assigned)) => {
                 self.asked_at = None;
@@ -232,7 +232,7 @@ impl PollThread {
             let Some(slot) = self.assignment.remove(*id) else { continue };
             let (repeats, topic, partition) = (slot.repeats(), slot.topic, slot.partition);
             if repeats > 0 {
-                self.counts.duplicates_possible.fetch_add(repeats, Ordering::Relaxed);
+                self.common.counts.duplicates_possible.fetch_add(repeats, Ordering::Relaxed);
                 tracing::warn!(
                     "{topic}/{partition} let go before all was settled and committed: up to {repeats} events may be \
                      handled again"

@@ -1,0 +1,121 @@
+//! What starts, and when: as many as there are permits, and as the brake lets them.
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::under_way::Work;
+use super::{FromLane, Lane};
+use crate::consumer::HandleError;
+use crate::consumer::brake::{Change, Failed, Permission, SharedBrake};
+use crate::consumer::key_queues::Room;
+use crate::event::Arrived;
+use crate::store::Effects;
+
+impl Lane {
+    /// Whether trying to start something makes sense.
+    pub(super) fn may_have_ready(&self) -> bool {
+        self.queues.has_ready() && !self.is_braked
+    }
+
+    pub(super) fn start_ready(&mut self) {
+        let mut not_these = Vec::new();
+        while self.may_have_ready() && self.has_permit() {
+            let Some((work, room)) = self.queues.next() else { break };
+            if room == Room::BecameOpen {
+                self.report(FromLane::KeyOpen(work.slot));
+            }
+            match self.may_start(&work) {
+                Permission::Granted => self.start(work),
+                // A stop does not wait for the brake: the next owner has what did not start.
+                _ if self.slots.is_finishing(work.slot) => self.drop_key(&work),
+                Permission::NotThis => not_these.push(work),
+                Permission::NotNow => {
+                    self.is_braked = true;
+                    self.queues.again(work.key, work);
+                }
+            }
+        }
+        self.is_braked |= !not_these.is_empty();
+        for work in not_these {
+            self.queues.again(work.key, work);
+        }
+    }
+
+    pub(super) fn may_start(&self, work: &Work) -> Permission {
+        let handler = match &work.arrived {
+            Arrived::Event(event) => self.common.handlers.find(event.ty()),
+            Arrived::Undecodable(_) => None,
+        };
+        match handler {
+            Some((handler, _)) => self.common.brake.may_start(handler, work.key.0),
+            None if self.common.brake.intake_flows() => Permission::Granted,
+            None => Permission::NotNow,
+        }
+    }
+
+    /// Drops the event, and what waits behind it here: none has started.
+    fn drop_key(&mut self, work: &Work) {
+        let (waiting, _) = self.queues.take_waiting(work.key);
+        self.queues.done(work.key);
+        self.slots.closed(work.slot, 1 + waiting.len());
+    }
+
+    /// Counts the attempt. `None` where it was the outage's: the event waits as if it had not been tried.
+    pub(super) fn tell_brake(
+        &mut self,
+        mut work: Work,
+        result: &Result<Effects, HandleError>,
+    ) -> Option<Work> {
+        let (Some(handler), key) = (work.handler, work.key.0) else { return Some(work) };
+        let brake = &self.common.brake;
+        match result {
+            Ok(_) => self.say(brake.succeeded(handler, key), ""),
+            Err(HandleError::Permanent(_)) => brake.ended(handler, key),
+            Err(HandleError::Transient(reason)) => {
+                let (failed, change) = brake.failed(handler, key, work.streak);
+                self.say(change, &format!("{reason:#}"));
+                match failed {
+                    Failed::Counted(streak) => work.streak = Some(streak),
+                    Failed::Held => {
+                        work.attempts -= 1;
+                        self.queues.started(work.key, work.slot);
+                        self.queues.again(work.key, work);
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(work)
+    }
+
+    /// Whether the event goes on failing while its handler succeeds for others.
+    pub(super) fn is_its_own_fault(&self, work: &Work) -> bool {
+        let (Some(handler), Some(streak)) = (work.handler, work.streak) else { return false };
+        self.common.brake.has_succeeded_since(handler, streak)
+    }
+
+    fn say(&self, change: Option<Change>, reason: &str) {
+        match change {
+            Some(Change::Opened { handler, pause }) => {
+                let pattern = self.common.handlers.patterns().nth(handler).map(ToString::to_string);
+                tracing::error!(
+                    "the brake holds the whole intake: the handler for {} fails for every key, at last: {reason}. The next \
+                     probe comes in {pause:.1?}",
+                    pattern.unwrap_or_default()
+                );
+            }
+            Some(Change::Released) => tracing::info!("the brake lets events start again: a probe succeeded"),
+            None => {}
+        }
+    }
+}
+
+/// Waits until the brake may answer differently. Cancel safe.
+pub(super) async fn may_have_changed(brake: &SharedBrake, changed: &mut watch::Receiver<()>) {
+    // Nothing to wait for: it has changed already.
+    let Some(at) = brake.next_change() else { return };
+    tokio::select! {
+        _ = changed.changed() => {}
+        () = tokio::time::sleep_until(Instant::from_std(at)) => {}
+    }
+}
