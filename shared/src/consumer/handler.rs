@@ -128,10 +128,22 @@ impl<T: DeserializeOwned + Send> Data for Json<T> {
 
 /// A handler of any type of data, as the lanes run it.
 pub(crate) trait AnyHandler: Send + Sync {
+    fn is_pure(&self) -> bool;
+
+    fn schema(&self) -> Schema;
+
     fn run(self: Arc<Self>, event: Arc<Event>) -> BoxFuture<'static, Result<Effects, HandleError>>;
 }
 
 impl<H: Handler> AnyHandler for H {
+    fn is_pure(&self) -> bool {
+        H::PURE
+    }
+
+    fn schema(&self) -> Schema {
+        Handler::schema(self)
+    }
+
     fn run(self: Arc<Self>, event: Arc<Event>) -> BoxFuture<'static, Result<Effects, HandleError>> {
         let handled = async move { self.handle(&event, H::Data::read(&event)?).await };
         // A handler that panicked may have left its own state torn; that is its own to guard, as with a Mutex.

@@ -226,7 +226,7 @@ impl Lane {
                 return self.dead_letter(work, reason);
             }
         };
-        let Some(handler) = self.common.handlers.find(event.ty()) else {
+        let Some((_, handler)) = self.common.handlers.find(event.ty()) else {
             return self.unhandled(work, &event);
         };
         let mut running = Arc::clone(handler).run(event);
