@@ -298,6 +298,30 @@ fn the_probe_is_a_fresh_key_of_the_handler_at_fault_then_any_of_its_keys_then_an
     assert!(scene.start(1, 500));
 }
 
+#[test]
+fn the_probe_after_a_failed_one_is_another_key() {
+    let mut scene = Scene::new().outage();
+    scene.until_next_change();
+    assert!(scene.start(H, 100));
+    scene.fail(H, 100);
+    scene.until_next_change();
+    assert_eq!(scene.brake.may_start(H, 100, scene.now), Permission::NotThis);
+    assert!(scene.start(H, 101));
+}
+
+#[test]
+fn one_key_does_not_suffice_whatever_the_settings_say() {
+    let mut scene = Scene::new();
+    scene.brake = Brake::new(Settings { keys: 0, ..SETTINGS }, 1);
+    for _ in 0..10 {
+        scene.fail(H, 1);
+        scene.wait(LONG_ENOUGH);
+    }
+    assert!(scene.brake.is_closed());
+    scene.fail(H, 2);
+    assert!(scene.is_open());
+}
+
 /// Catches: another handler's success taken for a recovery.
 #[test]
 fn released_by_another_handler_the_next_failure_opens_it_again_for_longer() {
