@@ -11,7 +11,7 @@ use shared::consumer::{Delivery, Handlers, OnDead, Options, RetryPolicy, Unhandl
 use shared::store::StoreUrl;
 use shared::topic::Topic;
 
-use crate::handlers;
+use crate::handlers::{self, Statistics};
 
 /// Subscribes to Kafka topics and handles their events
 #[derive(Debug, Parser)]
@@ -38,6 +38,7 @@ const EXAMPLES: &str = "Examples:
   service-b --embedded-broker                            the same, without any Kafka
   service-b --topic orders --handle 'com.example.*=log'  one topic, one handler
   service-b --handle '*=discard' --until-caught-up       drain what is there, and say how fast
+  service-b --handle '*=statistics'                      count by type, key and minute
   service-b --store postgres://me@db/ledger              several machines share the work
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
@@ -72,6 +73,10 @@ pub struct Config {
         value_name = "PATTERN=NAME"
     )]
     pub handle: Vec<String>,
+
+    /// The number that the handler `statistics` sums up: a field of the JSON data, or a path such as `order.total`
+    #[arg(long, env = "SERVICE_B_STATISTICS_FIELD", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub statistics_field: Option<String>,
 
     /// What happens to events that no handler is for
     #[arg(long, env = "SERVICE_B_UNHANDLED", value_enum, default_value_t = Unhandled::DeadLetter)]
@@ -194,10 +199,19 @@ impl Config {
     /// code 2.
     pub fn from_args() -> (Self, Handlers) {
         let config = shared::config::parse::<Cli>().into_config();
-        match config.check().and_then(|()| handlers::from_settings(&config.handle)) {
+        match config.check().and_then(|()| config.handlers()) {
             Ok(handlers) => (config, handlers),
             Err(reason) => Cli::command().error(ErrorKind::ValueValidation, format!("{reason:#}")).exit(),
         }
+    }
+
+    /// The handlers that the settings name.
+    ///
+    /// # Errors
+    /// See [`handlers::from_settings`].
+    pub fn handlers(&self) -> anyhow::Result<Handlers> {
+        let statistics = Statistics::new(&self.group, self.statistics_field.as_deref());
+        handlers::from_settings(&self.handle, &statistics)
     }
 
     /// How to reach Kafka. The embedded broker lets a member join or leave only after a session timeout, so

@@ -58,15 +58,15 @@ impl Handlers {
         schemas
     }
 
-    /// The handler for that type, and its number.
-    pub(super) fn find(&self, ty: &str) -> Option<(usize, &Arc<dyn AnyHandler>)> {
-        let mut handlers = self.registered.iter().enumerate();
-        handlers.find(|(_, (pattern, _))| pattern.matches(ty)).map(|(number, (_, handler))| (number, handler))
-    }
-
-    /// How many there are.
+    /// How many there are: their places are 0 and so on.
     pub(super) fn len(&self) -> usize {
         self.registered.len()
+    }
+
+    /// The handler for the type, and its place: what the brake knows it by.
+    pub(super) fn find(&self, ty: &str) -> Option<(usize, &Arc<dyn AnyHandler>)> {
+        let place = self.registered.iter().position(|(pattern, _)| pattern.matches(ty))?;
+        self.registered.get(place).map(|(_, handler)| (place, handler))
     }
 }
 
@@ -97,6 +97,7 @@ mod tests {
     use super::*;
     use crate::consumer::{Effects, HandleError};
     use crate::event::{Event, NewEvent};
+    use crate::store::Statement;
 
     struct Named(&'static str);
 
@@ -116,9 +117,39 @@ mod tests {
             .expect("no tie");
         for (ty, wins) in [("a.b.c", "a.b.c"), ("a.b.d", "a.b.*"), ("a.c", "a.*"), ("b", "*")] {
             let event = Arc::new(NewEvent::new("/test", ty).arrived().expect("an event"));
-            let handler = Arc::clone(handlers.find(ty).expect("a handler").1);
-            assert_eq!(handler.run(event).await.expect_err("its name").to_string(), wins);
+            let (place, handler) = handlers.find(ty).expect("a handler");
+            assert_eq!(handlers.patterns().nth(place).expect("a pattern").to_string(), wins);
+            assert_eq!(Arc::clone(handler).run(event).await.expect_err("its name").to_string(), wins);
         }
+    }
+
+    struct Writes(bool);
+
+    static STATEMENTS: [&Statement; 1] = [&Statement { name: "a", sqlite: "b", postgres: "c" }];
+
+    impl Handler for Writes {
+        type Data = ();
+
+        const PURE: bool = true;
+
+        fn schema(&self) -> Schema {
+            if self.0 { Schema { migrations: &[], statements: &STATEMENTS } } else { Schema::default() }
+        }
+
+        async fn handle(&self, _: &Event, (): ()) -> Result<Effects, HandleError> {
+            Ok(Effects::none())
+        }
+    }
+
+    #[test]
+    fn a_handler_of_two_patterns_needs_its_schema_once() {
+        let handlers = ["a.*", "b.*", "c"]
+            .into_iter()
+            .try_fold(Handlers::new(), |handlers, pattern| handlers.on(pattern, Writes(pattern != "c")))
+            .expect("no tie");
+        assert_eq!((handlers.len(), handlers.schemas().len()), (3, 2));
+        assert!(handlers.are_all_pure());
+        assert!(!handlers.on("*", Named("reaches out")).expect("no tie").are_all_pure());
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::{Brake, Change, Failed, Permission, Settings, Streak};
+use super::machine::Brake;
+use super::{Change, Failed, Permission, Settings, Streak};
 
 /// The brake behind a lock that nobody takes while all is well: a start and a success cost a relaxed load each.
 ///

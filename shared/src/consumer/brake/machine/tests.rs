@@ -1,5 +1,10 @@
-use super::*;
+use std::collections::HashMap;
+use std::time::Duration;
+
 use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::consumer::brake::LONG_ENOUGH;
 
 const SETTINGS: Settings = Settings {
     keys: 5,
@@ -14,18 +19,13 @@ const H: usize = 0;
 struct Scene {
     brake: Brake,
     now: Instant,
-    first: std::collections::HashMap<u64, Streak>,
+    first: HashMap<u64, Streak>,
     pauses: Vec<Duration>,
 }
 
 impl Scene {
     fn new() -> Self {
-        Self {
-            brake: Brake::new(SETTINGS, 2),
-            now: Instant::now(),
-            first: Default::default(),
-            pauses: vec![],
-        }
+        Self { brake: Brake::new(SETTINGS, 2), now: Instant::now(), first: HashMap::new(), pauses: vec![] }
     }
 
     fn wait(&mut self, pause: Duration) {
@@ -49,6 +49,12 @@ impl Scene {
         failed
     }
 
+    fn fail_all(&mut self, keys: std::ops::Range<u64>) {
+        for key in keys {
+            self.fail(H, key);
+        }
+    }
+
     fn start(&mut self, handler: usize, key: u64) -> bool {
         self.brake.may_start(handler, key, self.now) == Permission::Granted
     }
@@ -59,7 +65,7 @@ impl Scene {
 
     /// Opens it: every key fails.
     fn outage(mut self) -> Self {
-        (0..20).for_each(|key| drop(self.fail(H, key)));
+        self.fail_all(0..20);
         assert!(self.is_open());
         self
     }
@@ -169,7 +175,9 @@ proptest! {
                     scene.brake.ended(handler, key);
                     answered = Some((handler, key));
                 },
-                Step::Drop(index) => drop(take(index, &mut under_way)),
+                Step::Drop(index) => {
+                    take(index, &mut under_way);
+                }
             }
             if answered.is_some() && probe.map(|(event, _)| event) == answered {
                 probe = None;
@@ -214,7 +222,11 @@ proptest! {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut scene = Scene::new();
         for key in 0..20_000 {
-            if random.u32(0..100) < percent { drop(scene.fail(H, key)) } else { drop(scene.succeed(H, key)) }
+            if random.u32(0..100) < percent {
+                scene.fail(H, key);
+            } else {
+                scene.succeed(H, key);
+            }
             scene.wait(Duration::from_secs(1) / per_second);
             prop_assert!(scene.brake.is_closed());
         }
@@ -254,16 +266,16 @@ fn a_success_in_between_says_that_there_is_no_outage() {
 #[test]
 fn many_bad_keys_open_it_once_at_most() {
     let mut scene = Scene::new();
-    (0..10).for_each(|key| drop(scene.fail(H, key)));
+    scene.fail_all(0..10);
     scene.wait(Duration::from_secs(2));
-    (0..10).for_each(|key| drop(scene.fail(H, key)));
+    scene.fail_all(0..10);
     assert_eq!(scene.pauses.len(), 1);
     scene.until_next_change();
     assert!(!scene.start(H, 3), "a bad key would probe in vain");
     assert!(scene.start(H, 100));
     assert_eq!(scene.succeed(H, 100), Some(Change::Released));
     for _ in 0..1000 {
-        (0..10).for_each(|key| drop(scene.fail(H, key)));
+        scene.fail_all(0..10);
         scene.wait(Duration::from_secs(2));
     }
     assert_eq!(scene.pauses.len(), 1, "the handler has succeeded since: what they fail of is their own");
@@ -284,6 +296,30 @@ fn the_probe_is_a_fresh_key_of_the_handler_at_fault_then_any_of_its_keys_then_an
     scene.brake.ended(H, 3);
     scene.until_next_change();
     assert!(scene.start(1, 500));
+}
+
+#[test]
+fn the_probe_after_a_failed_one_is_another_key() {
+    let mut scene = Scene::new().outage();
+    scene.until_next_change();
+    assert!(scene.start(H, 100));
+    scene.fail(H, 100);
+    scene.until_next_change();
+    assert_eq!(scene.brake.may_start(H, 100, scene.now), Permission::NotThis);
+    assert!(scene.start(H, 101));
+}
+
+#[test]
+fn one_key_does_not_suffice_whatever_the_settings_say() {
+    let mut scene = Scene::new();
+    scene.brake = Brake::new(Settings { keys: 0, ..SETTINGS }, 1);
+    for _ in 0..10 {
+        scene.fail(H, 1);
+        scene.wait(LONG_ENOUGH);
+    }
+    assert!(scene.brake.is_closed());
+    scene.fail(H, 2);
+    assert!(scene.is_open());
 }
 
 /// Catches: another handler's success taken for a recovery.
@@ -316,6 +352,29 @@ fn a_probe_that_nobody_answers_for_is_replaced() {
     assert_eq!(scene.succeed(H, 101), Some(Change::Released));
 }
 
+/// What promise 5 comes to: an hour without the database leaves as few traces as it took to notice.
+#[test]
+fn an_outage_of_an_hour_is_twenty_failures_and_a_probe_a_minute() {
+    let mut scene = Scene::new();
+    let (end, mut counted, mut held) = (scene.now + Duration::from_secs(3600), 0, 0);
+    for key in 0.. {
+        if scene.now >= end {
+            break;
+        }
+        if scene.start(H, key) {
+            match scene.fail(H, key) {
+                Failed::Counted(streak) => {
+                    assert!(!scene.brake.has_succeeded_since(H, streak));
+                    counted += 1;
+                }
+                Failed::Held => held += 1,
+            }
+        }
+        scene.wait(Duration::from_millis(5));
+    }
+    assert_eq!((counted, held), (20, 64));
+}
+
 /// Catches: everything that waited started at once, on what has only just come back.
 #[test]
 fn resumes_without_a_burst() {
@@ -327,7 +386,9 @@ fn resumes_without_a_burst() {
     while !scene.brake.is_closed() {
         let started: Vec<u64> = (200..1000).take_while(|key| scene.start(H, *key)).collect();
         rounds.push(started.len());
-        started.into_iter().for_each(|key| drop(scene.succeed(H, key)));
+        for key in started {
+            scene.succeed(H, key);
+        }
         scene.wait(Duration::from_millis(10));
     }
     assert_eq!(rounds, [2, 4, 8, 16, 32, 64]);
@@ -346,7 +407,7 @@ fn after_a_recovery_the_first_pause_is_short_again() {
     scene.succeed(H, 102);
     scene.wait(SETTINGS.longest_attempt);
     scene.succeed(H, 103);
-    (1000..1020).for_each(|key| drop(scene.fail(H, key)));
+    scene.fail_all(1000..1020);
     let seconds: Vec<u64> = scene.pauses.iter().map(Duration::as_secs).collect();
     assert_eq!(seconds, [1, 2, 4, 1]);
 }

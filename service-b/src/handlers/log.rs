@@ -1,34 +1,9 @@
-//! The handlers that service-b brings along. To add one: write it beside these, and name it in `named`.
+//! The default handler: a line in the log for each event.
 
 use std::borrow::Cow;
 
-use anyhow::Context as _;
-use shared::consumer::{Effects, HandleError, Handler, Handlers};
+use shared::consumer::{Effects, HandleError, Handler};
 use shared::event::Event;
-
-/// What `--handle PATTERN=NAME` may name.
-pub const NAMES: [&str; 2] = ["log", "discard"];
-
-/// Registers what the settings ask for, each as `PATTERN=NAME`.
-///
-/// # Errors
-/// Not `PATTERN=NAME`, an unknown name (the known ones are listed), or two handlers for one pattern.
-pub fn from_settings(settings: &[String]) -> anyhow::Result<Handlers> {
-    settings.iter().try_fold(Handlers::new(), |handlers, setting| {
-        let (pattern, name) = setting
-            .rsplit_once('=')
-            .with_context(|| format!("--handle {setting}: write PATTERN=NAME, for example '*=log'"))?;
-        named(handlers, pattern, name).with_context(|| format!("--handle {setting}"))
-    })
-}
-
-fn named(handlers: Handlers, pattern: &str, name: &str) -> anyhow::Result<Handlers> {
-    Ok(match name {
-        "log" => handlers.on(pattern, Log)?,
-        "discard" => handlers.on(pattern, Discard)?,
-        _ => anyhow::bail!("there is no handler {name:?}; there are: {}", NAMES.join(", ")),
-    })
-}
 
 /// Logs each event: `Received message: event_0`.
 #[derive(Debug)]
@@ -40,18 +15,6 @@ impl Handler for Log {
     async fn handle(&self, event: &Event, (): ()) -> Result<Effects, HandleError> {
         let text = readable(event)?;
         tracing::info!(id = %Printable(&event.id()), "Received message: {text}");
-        Ok(Effects::none())
-    }
-}
-
-/// Does nothing: for draining a backlog, and for measuring what the rest costs.
-#[derive(Debug)]
-pub struct Discard;
-
-impl Handler for Discard {
-    type Data = ();
-
-    async fn handle(&self, _: &Event, (): ()) -> Result<Effects, HandleError> {
         Ok(Effects::none())
     }
 }
@@ -143,13 +106,5 @@ mod tests {
             let event = NewEvent::new("/test", "t").data(content_type, data);
             assert!(matches!(testkit::handle(Log, event), Err(HandleError::Permanent(_))), "{content_type}");
         }
-    }
-
-    #[test]
-    fn an_unknown_name_lists_the_known_ones() {
-        let error = from_settings(&["*=lgo".to_owned()]).expect_err("unknown");
-        assert!(format!("{error:#}").contains("log, discard"), "{error:#}");
-        assert!(from_settings(&["*=log".to_owned(), "*=discard".to_owned()]).is_err());
-        assert!(from_settings(&["log".to_owned()]).is_err());
     }
 }
