@@ -70,6 +70,9 @@ mod outbox;
 mod patience;
 mod row;
 mod splitter;
+#[cfg(test)]
+#[allow(dead_code, unused_imports, unused_macros, reason = "used by each database")]
+pub(crate) mod suite;
 mod temporary;
 
 use std::fmt;
