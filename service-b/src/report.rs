@@ -29,6 +29,9 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
 fn text(summary: &Summary, took: Option<Duration>) -> String {
     let mut parts =
         vec![format!("handled {}", summary.handled), format!("dead letters {}", summary.dead_letters)];
+    if summary.duplicates > 0 {
+        parts.push(format!("known already {}", summary.duplicates));
+    }
     if summary.retries > 0 {
         parts.push(format!("retries {}", summary.retries));
     }

@@ -1,6 +1,6 @@
 //! Handlers that fail: for now, for good, by panic, by not answering.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -95,25 +95,29 @@ fn a_handler_that_does_not_answer_is_tried_again(test: &Test) {
 /// Catches: retries without end, and retries that end before their time.
 fn a_failure_that_outlasts_its_time_is_a_dead_letter(test: &Test) {
     let settings = ["--retry-first", "100ms", "--retry-max", "200ms", "--retry-for", "1s"];
-    let (b, _) = run(test, &settings, &[Raw::new("k1", "fail 999"), Raw::new("k1", "ok after")]);
-    assert_eq!(data(&b), ["ok after"]);
+    let records =
+        [Raw::new("k1", "fail 999"), Raw::new("k1", "ok after"), Raw::new("k2", "sleep 500 proves that it can")];
+    let (b, _) = run(test, &settings, &records);
+    assert_eq!(data(&b), ["sleep 500 proves that it can", "ok after"]);
     let letters = letters(test);
     assert_eq!(letters.len(), 1, "{letters:?}");
     assert!(letters[0].1.parse::<u32>().is_ok_and(|count| count >= 3), "{letters:?}");
     assert!(letters[0].2.contains("as told"), "{letters:?}");
 }
 
-/// Catches: a stop that waits for a retry beyond its deadline, and one that skips the event that is not done.
+/// Catches: a stop that waits for a retry beyond its deadline, and one that forgets what waits in the ledger.
 fn a_stop_ends_in_time_though_an_attempt_is_due_much_later(test: &Test) {
     let topic = test.topic(1);
     test.records
         .send(topic, &[Raw::new("k0", "ok before"), Raw::new("k1", "fail 1"), Raw::new("k1", "ok after")]);
-    let mut b = test.scripted(&["--retry-first", "1h", "--retry-max", "1h", "--shutdown-deadline", "3s"]);
+    let mut b = test.scripted(&["--retry-first", "10s", "--retry-max", "10s", "--shutdown-deadline", "3s"]);
     b.wait_for_line("Trying: fail", soon());
-    eventually(soon(), "the first is committed", || {
-        (test.records.committed(&test.group, topic).get(&0) == Some(&1)).then_some(())
+    eventually(soon(), "all is committed, because it is in the ledger", || {
+        (test.records.committed(&test.group, topic).get(&0) == Some(&3)).then_some(())
     });
+    let start = Instant::now();
     assert_eq!(b.stop(Duration::from_secs(10)), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     // Of a new process it is the first attempt again, so that it fails once more, and shortly after succeeds.
     let mut again = test.scripted(&["--until-caught-up", "--retry-first", "50ms"]);
     assert_eq!(again.exit_code(soon()), Some(0));
