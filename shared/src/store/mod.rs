@@ -68,6 +68,9 @@ mod identity;
 mod outbox;
 mod row;
 mod splitter;
+#[cfg(test)]
+#[allow(dead_code, unused_imports, unused_macros, reason = "used by each database")]
+pub(crate) mod suite;
 
 use std::fmt;
 use std::time::Duration;
