@@ -66,6 +66,7 @@
 mod effects;
 mod identity;
 mod outbox;
+mod postgres;
 mod row;
 mod splitter;
 #[cfg(test)]

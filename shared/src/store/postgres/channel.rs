@@ -28,33 +28,39 @@ pub(super) struct Opening {
 #[derive(Debug)]
 pub(super) struct Channel {
     opening: Arc<Opening>,
+    /// Whether it executes the handlers' statements.
+    has_effects: bool,
     place: Mutex<Place>,
 }
 
 #[derive(Debug, Default)]
 struct Place {
     /// Absent while a transaction is under way: one that is dropped in its middle takes its connection with it.
-    session: Option<Session>,
+    session: Option<Arc<Session>>,
     /// The last attempt to connect that failed, and when.
     failed: Option<(Instant, StoreError)>,
 }
 
 impl Channel {
-    pub(super) fn new(opening: &Arc<Opening>, session: Option<Session>) -> Self {
-        Self { opening: Arc::clone(opening), place: Mutex::new(Place { session, failed: None }) }
+    pub(super) fn new(opening: &Arc<Opening>, has_effects: bool, session: Option<Session>) -> Self {
+        Self {
+            opening: Arc::clone(opening),
+            has_effects,
+            place: Mutex::new(Place { session: session.map(Arc::new), failed: None }),
+        }
     }
 
     /// Does `work` in a transaction, which commits if it succeeds.
-    pub(super) async fn transaction<T, W>(&self, work: W) -> Result<T, Trouble>
+    pub(super) async fn transaction<T, F>(&self, work: impl Fn(Arc<Session>) -> F) -> Result<T, Trouble>
     where
-        W: AsyncFn(&Session) -> Result<T, Trouble>,
+        F: Future<Output = Result<T, Trouble>>,
     {
         let called = Instant::now();
         let mut tries = 1;
         loop {
             let mut place = self.place.lock().await;
             let session = self.connected(&mut place, called).await?;
-            let ended = timeout(LONGEST, in_transaction(&session, &work)).await;
+            let ended = timeout(LONGEST, in_transaction(&session, work(Arc::clone(&session)))).await;
             let ended = ended.unwrap_or_else(|_| Err(Trouble::Store(self.too_slow())));
             // A failed transaction is over before the connection is used again; where that fails, the connection goes.
             if ended.is_ok() || matches!(timeout(LONGEST / 10, session.batch("rollback")).await, Ok(Ok(()))) {
@@ -77,7 +83,7 @@ impl Channel {
         &self,
         place: &mut MutexGuard<'_, Place>,
         called: Instant,
-    ) -> Result<Session, StoreError> {
+    ) -> Result<Arc<Session>, StoreError> {
         if let Some(session) = place.session.take().filter(|session| !session.is_closed()) {
             return Ok(session);
         }
@@ -87,10 +93,12 @@ impl Channel {
             return Err(error.clone());
         }
         let Opening { address, id, statements } = &*self.opening;
+        let statements = if self.has_effects { statements.as_slice() } else { &[] };
         match timeout(2 * super::address::CONNECT, Session::open(address, id, statements)).await {
-            Ok(Ok(session)) => Ok(session),
+            Ok(Ok(session)) => Ok(Arc::new(session)),
             failed => {
-                let error = failed.map_or_else(|_| self.too_slow(), |ended| ended.err().unwrap_or_else(|| self.too_slow()));
+                let error = failed
+                    .map_or_else(|_| self.too_slow(), |ended| ended.err().unwrap_or_else(|| self.too_slow()));
                 place.failed = Some((Instant::now(), error.clone()));
                 Err(error)
             }
@@ -102,13 +110,13 @@ impl Channel {
     }
 }
 
-async fn in_transaction<T, W>(session: &Session, work: &W) -> Result<T, Trouble>
-where
-    W: AsyncFn(&Session) -> Result<T, Trouble>,
-{
+async fn in_transaction<T>(
+    session: &Session,
+    work: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
     // Whatever the role or the database has as its default.
     session.batch("begin isolation level read committed read write").await?;
-    let answer = work(session).await?;
+    let answer = work.await?;
     commit(session).await?;
     Ok(answer)
 }

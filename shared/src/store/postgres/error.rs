@@ -51,7 +51,9 @@ impl Trouble {
         let found = in_words(error);
         match error.code().map(SqlState::code) {
             Some(code) if code.starts_with("28") || code == "3D000" || code == "42501" => {
-                StoreError::Unusable(format!("{place}: {found}: check user, password and database in the store's URL"))
+                StoreError::Unusable(format!(
+                    "{place}: {found}: check user, password and database in the store's URL"
+                ))
             }
             _ => StoreError::Unavailable(format!(
                 "{place} cannot be reached: {found}: is the server running, and are host and port right?"

@@ -24,9 +24,10 @@ pub(super) async fn migrate(
         let name = &migration.name;
         let new = "insert into event_store.handler_migration (name) values ($1) on conflict do nothing";
         if session.execute(new, &[name]).await? == 1 {
-            session.batch(migration.postgres).await.map_err(|error| {
-                in_place(error, &format!("{}: migration {name:?}", address.place))
-            })?;
+            session
+                .batch(migration.postgres)
+                .await
+                .map_err(|error| in_place(error, &format!("{}: migration {name:?}", address.place)))?;
         }
     }
     session.batch("commit").await?;

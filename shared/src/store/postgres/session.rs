@@ -103,7 +103,10 @@ impl Session {
 
     /// A handler's statement; `None` for one that was not registered.
     pub(super) fn effect(&self, statement: &Statement) -> Option<&Prepared> {
-        self.effects.get(statement.name).filter(|(known, _)| *known == statement).map(|(_, prepared)| prepared)
+        self.effects
+            .get(statement.name)
+            .filter(|(known, _)| *known == statement)
+            .map(|(_, prepared)| prepared)
     }
 
     /// For the handlers' statements.

@@ -8,6 +8,8 @@ mod sorted;
 mod written;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::try_join;
 
@@ -20,21 +22,32 @@ use crate::store::{Settlement, Splitter, StoreError, Verdict};
 use self::sorted::{Place, Sorted};
 
 /// Settles a batch, in as many transactions as it takes to leave out what the database does not take.
-pub(super) async fn settle(channel: &Channel, batch: &[Settlement]) -> Result<Vec<Verdict>, StoreError> {
+///
+/// `unsure` is set when nobody knows what was committed, and stays: what is asked again may have been.
+pub(super) async fn settle(
+    channel: &Channel,
+    unsure: &AtomicBool,
+    batch: &[Settlement],
+) -> Result<Vec<Verdict>, StoreError> {
     let mut splitter = Splitter::new(batch);
     while let Some(tried) = splitter.next() {
         let asked: Vec<&Settlement> = tried.iter().filter_map(|index| batch.get(*index)).collect();
-        match channel.transaction(async |session: &Session| attempt(session, &asked).await).await {
+        let (asked, was_lost) = (&asked, unsure.load(Ordering::Acquire));
+        let attempted = |session: Arc<Session>| async move { attempt(&session, asked, was_lost).await };
+        match channel.transaction(attempted).await {
             Ok(verdicts) => splitter.committed(&tried, verdicts),
             Err(Trouble::Refused(refusal)) => splitter.refused(&tried, refusal),
-            Err(trouble) => return Err(trouble.into()),
+            Err(trouble) => {
+                unsure.store(true, Ordering::Release);
+                return Err(trouble.into());
+            }
         }
     }
     Ok(splitter.finish())
 }
 
 /// What is to be said of each settlement once the transaction has committed.
-async fn attempt(session: &Session, asked: &[&Settlement]) -> Result<Vec<Verdict>, Trouble> {
+async fn attempt(session: &Session, asked: &[&Settlement], was_lost: bool) -> Result<Vec<Verdict>, Trouble> {
     let without_row = asked.iter().filter(|settlement| settlement.row.is_none()).count();
     let (owners, numbers) = try_join(lock(session, asked), numbers(session, without_row)).await?;
     let sorted = Sorted::of(asked, &owners, &numbers);
@@ -50,9 +63,11 @@ async fn attempt(session: &Session, asked: &[&Settlement]) -> Result<Vec<Verdict
             Place::Taken => None,
         })
         .collect();
-    let applied = asked.iter().zip(&settled).filter(|(_, verdict)| matches!(verdict, Some(Verdict::Settled(_))));
+    let applied =
+        asked.iter().zip(&settled).filter(|(_, verdict)| matches!(verdict, Some(Verdict::Settled(_))));
     effects::apply(session, applied.map(|(settlement, _)| *settlement)).await?;
-    known::complete(session, asked, &owners, &sorted.places, settled).await
+    let asked = known::Asked { settlements: asked, owners: &owners, places: &sorted.places, was_lost };
+    known::complete(session, &asked, settled).await
 }
 
 /// A partition as it is locked: nobody takes it over before this transaction is at its end.

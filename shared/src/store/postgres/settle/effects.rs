@@ -18,7 +18,8 @@ pub(super) async fn apply<'a>(
     session: &Session,
     settled: impl Iterator<Item = &'a Settlement>,
 ) -> Result<(), Trouble> {
-    let (mut writes, mut records): (Vec<&(&'static Statement, Vec<Value>)>, Vec<&OutboxRecord>) = Default::default();
+    let (mut writes, mut records): (Vec<&(&'static Statement, Vec<Value>)>, Vec<&OutboxRecord>) =
+        Default::default();
     for settlement in settled {
         match &settlement.step {
             Step::Handled { effects, events } => {
@@ -63,10 +64,15 @@ fn registered<'s>(
 ) -> Result<&'s Prepared, Trouble> {
     let name = statement.name;
     let refused = |reason| Trouble::Refused(Refusal { reason, permanent: true });
-    let prepared = session.effect(statement).ok_or_else(|| refused(format!("{name}: not a registered statement")))?;
+    let prepared =
+        session.effect(statement).ok_or_else(|| refused(format!("{name}: not a registered statement")))?;
     let (wanted, given) = (prepared.params().len(), values.len());
     if wanted != given {
         return Err(refused(format!("{name}: the statement has {wanted} parameters, {given} were given")));
+    }
+    // PostgreSQL would take it, and sort it above every number.
+    if values.iter().any(|value| matches!(value, Value::Real(number) if number.is_nan())) {
+        return Err(refused(format!("{name}: a parameter is not a number")));
     }
     Ok(prepared)
 }

@@ -36,75 +36,84 @@ const BY_IDENTITY: &str = "
         and event_store.indexed(l.source) = event_store.indexed(n.source)
         and event_store.indexed(l.id) = event_store.indexed(n.id)";
 
+/// The batch, and what is known of it so far.
+pub(super) struct Asked<'a> {
+    pub(super) settlements: &'a [&'a Settlement],
+    pub(super) owners: &'a HashMap<i64, Owner>,
+    pub(super) places: &'a [Place],
+    /// Whether the answer to an earlier settle was lost.
+    pub(super) was_lost: bool,
+}
+
 /// Completes the verdicts.
 pub(super) async fn complete(
     session: &Session,
-    asked: &[&Settlement],
-    owners: &HashMap<i64, Owner>,
-    places: &[Place],
+    asked: &Asked<'_>,
     settled: Vec<Option<Verdict>>,
 ) -> Result<Vec<Verdict>, Trouble> {
-    let open = || (0..settled.len()).filter(|at| settled[*at].is_none());
-    let with_row: Vec<usize> = open().filter(|at| asked[*at].row.is_some()).collect();
-    let without: Vec<usize> = open().filter(|at| asked[*at].row.is_none()).collect();
-    let (by_number, by_identity) = try_join(
-        by_number(session, asked, &with_row),
-        by_identity(session, asked, owners, &without),
-    )
-    .await?;
-    let mut found = by_number;
+    let has_row = |at: &usize| asked.settlements[*at].row.is_some();
+    let open = (0..settled.len()).filter(|at| settled[*at].is_none());
+    let (with_row, without): (Vec<usize>, Vec<usize>) = open.partition(has_row);
+    let (mut found, by_identity) =
+        try_join(by_number(session, asked, &with_row), by_identity(session, asked, &without)).await?;
     found.extend(by_identity);
-    let mut verdicts = Vec::with_capacity(settled.len());
-    for (at, verdict) in settled.into_iter().enumerate() {
-        verdicts.push(match (verdict, found.get(&at)) {
-            (Some(verdict), _) => verdict,
-            (None, Some(found)) => of_found(asked[at], &places[at], found),
-            // A row that was deferred and is gone.
-            (None, None) if asked[at].row.is_some() => Verdict::Known(Status::Deleted),
-            // Pruned since it kept this one's row out.
-            (None, None) => return Err(Trouble::Again("a row went while it was asked for".to_owned())),
-        });
-    }
-    Ok(verdicts)
+    let complete = |(at, verdict): (usize, Option<Verdict>)| match (verdict, found.get(&at)) {
+        (Some(verdict), _) => Ok(verdict),
+        (None, Some(found)) => Ok(asked.of_found(at, found)),
+        // A row that was deferred and is gone.
+        (None, None) if has_row(&at) => Ok(Verdict::Known(Status::Deleted)),
+        // Pruned since it kept this one's row out.
+        (None, None) => Err(Trouble::Again("a row went while it was asked for".to_owned())),
+    };
+    settled.into_iter().enumerate().map(complete).collect()
 }
 
-fn of_found(settlement: &Settlement, place: &Place, found: &Found) -> Verdict {
-    let owner = settlement.owner;
-    let offset = settlement.arrived.record().origin().offset;
-    let this = (owner.partition, owner.epoch, offset, i64::from(settlement.attempts));
-    let waits = matches!(found.status, Status::Deferred | Status::Dead);
-    if waits && found.status == written::status(&settlement.step) && found.written_by == this && !matches!(place, Place::Taken) {
-        // The answer of an earlier commit was lost. Who asks again needs the row: its key is blocked by it.
-        return Verdict::Settled(RowId(found.number));
+impl Asked<'_> {
+    fn of_found(&self, at: usize, found: &Found) -> Verdict {
+        let settlement = self.settlements[at];
+        let owner = settlement.owner;
+        let offset = settlement.arrived.record().origin().offset;
+        let this = (owner.partition, owner.epoch, offset, i64::from(settlement.attempts));
+        let is_this = found.status == written::status(&settlement.step) && found.written_by == this;
+        let waits = matches!(found.status, Status::Deferred | Status::Dead);
+        if self.was_lost && is_this && waits && !matches!(self.places[at], Place::Taken) {
+            // The answer to the commit that wrote it was lost. Who asks again needs the row: its key is blocked by it.
+            return Verdict::Settled(RowId(found.number));
+        }
+        if settlement.row.is_none() && found.hash != settlement.identity().hash {
+            return Verdict::Conflict;
+        }
+        Verdict::Known(found.status)
     }
-    if settlement.row.is_none() && found.hash != settlement.identity().hash {
-        return Verdict::Conflict;
-    }
-    Verdict::Known(found.status)
 }
 
-async fn by_number(session: &Session, asked: &[&Settlement], which: &[usize]) -> Result<HashMap<usize, Found>, Trouble> {
-    if which.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let at = Column(which.iter().map(|at| *at as i64).collect());
-    let numbers = Column(which.iter().map(|at| asked[*at].row.map(|(row, _)| row.0)).collect());
-    session.query(BY_NUMBER, &[&at, &numbers]).await?.iter().map(found).collect()
-}
-
-async fn by_identity(
+async fn by_number(
     session: &Session,
-    asked: &[&Settlement],
-    owners: &HashMap<i64, Owner>,
+    asked: &Asked<'_>,
     which: &[usize],
 ) -> Result<HashMap<usize, Found>, Trouble> {
     if which.is_empty() {
         return Ok(HashMap::new());
     }
-    let identities: Vec<_> = which.iter().map(|at| asked[*at].identity()).collect();
     let at = Column(which.iter().map(|at| *at as i64).collect());
-    let groups =
-        Column(which.iter().map(|at| owners.get(&asked[*at].owner.partition).map(|owner| owner.group)).collect());
+    let row = |at: &usize| asked.settlements[*at].row.map(|(row, _)| row.0);
+    let numbers = Column(which.iter().map(row).collect());
+    session.query(BY_NUMBER, &[&at, &numbers]).await?.iter().map(found).collect()
+}
+
+async fn by_identity(
+    session: &Session,
+    asked: &Asked<'_>,
+    which: &[usize],
+) -> Result<HashMap<usize, Found>, Trouble> {
+    if which.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let identities: Vec<_> = which.iter().map(|at| asked.settlements[*at].identity()).collect();
+    let at = Column(which.iter().map(|at| *at as i64).collect());
+    let group =
+        |at: &usize| asked.owners.get(&asked.settlements[*at].owner.partition).map(|owner| owner.group);
+    let groups = Column(which.iter().map(group).collect());
     let sources = Column(identities.iter().map(|identity| identity.source.as_bytes()).collect());
     let ids = Column(identities.iter().map(|identity| identity.id.as_bytes()).collect());
     session.query(BY_IDENTITY, &[&at, &groups, &sources, &ids]).await?.iter().map(found).collect()

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::super::error::Trouble;
 use super::super::parameter::Column;
-use super::super::session::{Asked, Session, field};
 use super::super::runs;
+use super::super::session::{Asked, Session, field};
 use super::sorted::NewRow;
 use super::written::Written;
 use crate::event::Arrived;
