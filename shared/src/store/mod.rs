@@ -68,6 +68,7 @@ mod follow_up;
 mod identity;
 mod outbox;
 mod patience;
+mod postgres;
 mod row;
 mod splitter;
 #[cfg(test)]

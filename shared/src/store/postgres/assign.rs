@@ -1,0 +1,116 @@
+//! Taking partitions over.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio_postgres::Row;
+
+use super::error::Trouble;
+use super::parameter::{Bytes, Column};
+use super::session::{Session, field};
+use super::{BEHIND, RETRY};
+use crate::store::{Assigned, Assignee, DeferredRow, Ownership, RowId, Status, StoreError, Waiting};
+
+/// Raises the epochs, which waits for the settles under way, then reads what they have left.
+pub(super) async fn assign(session: &Session, asked: &[Assignee]) -> Result<Vec<Assigned>, Trouble> {
+    let mut numbers = Vec::with_capacity(asked.len());
+    for assignee in asked {
+        numbers.push(number(session, assignee).await?);
+    }
+    // Locked in the order in which a settle locks them.
+    let locked = "select number from event_store.partition where number = any($1) order by number for update";
+    session.query(locked, &[&Column(numbers.clone())]).await?;
+    let raised = "update event_store.partition set epoch = epoch + 1 where number = any($1) \
+        returning number, epoch, pruned_below";
+    let mut raised: HashMap<i64, (i64, i64)> = session
+        .query(raised, &[&Column(numbers.clone())])
+        .await?
+        .iter()
+        .map(|row| Ok((field(row, 0)?, (field(row, 1)?, field(row, 2)?))))
+        .collect::<Result<_, Trouble>>()?;
+    let mut assigned = Vec::with_capacity(asked.len());
+    for (assignee, &partition) in asked.iter().zip(&numbers) {
+        let missing = || StoreError::Unusable(format!("partition {partition} went while it was taken over"));
+        let &mut (epoch, pruned_below) = raised.get_mut(&partition).ok_or_else(missing)?;
+        assigned.push(Assigned {
+            owner: Ownership { partition, epoch },
+            pruned_below,
+            deferred: deferred(session, partition, assignee.dead_hold).await?,
+            answered: match assignee.answers_from {
+                Some(from) => answered(session, partition, from).await?,
+                None => Vec::new(),
+            },
+        });
+    }
+    Ok(assigned)
+}
+
+/// The partition's number, made at its first assignment. Two members may be at it at once: who comes second waits, and
+/// finds what the first has made.
+async fn number(session: &Session, assignee: &Assignee) -> Result<i64, Trouble> {
+    let Assignee { group, topic, partition, .. } = assignee;
+    let group = Bytes(group.as_bytes());
+    let find = "select p.number from event_store.partition as p \
+        join event_store.consumer_group as g on g.number = p.group_number \
+        where event_store.indexed(g.name) = event_store.indexed($1) and p.topic = $2 and p.partition = $3";
+    if let Some(row) = session.query(find, &[&group, topic, partition]).await?.first() {
+        return field(row, 0);
+    }
+    session
+        .execute(
+            "insert into event_store.consumer_group (name) values ($1) on conflict do nothing",
+            &[&group],
+        )
+        .await?;
+    let make = "insert into event_store.partition (group_number, topic, partition) \
+        select number, $2, $3 from event_store.consumer_group \
+        where event_store.indexed(name) = event_store.indexed($1) on conflict do nothing";
+    session.execute(make, &[&group, topic, partition]).await?;
+    let rows = session.query(find, &[&group, topic, partition]).await?;
+    let row = rows.first().ok_or_else(|| Trouble::Again("a partition went while it was made".to_owned()))?;
+    field(row, 0)
+}
+
+async fn deferred(session: &Session, partition: i64, dead_hold: bool) -> Result<Vec<DeferredRow>, Trouble> {
+    // What is left of a pause: never more than the pause, however the clock was set since.
+    let waiting = "select number, key, \"offset\", status, wait, \
+            case when wait = 1 then least(pause, greatest(0, due - event_store.now_ms())) else due end \
+        from event_store.ledger \
+        where partition = $1 and status in (1, 3, 4, 5) \
+            and (status = 3 or (status = 4 and $2::boolean and key is not null)) \
+        order by number";
+    session.query(waiting, &[&partition, &dead_hold]).await?.iter().map(deferred_row).collect()
+}
+
+fn deferred_row(row: &Row) -> Result<DeferredRow, Trouble> {
+    let due = field::<Option<i64>>(row, 5)?.unwrap_or(0);
+    let waiting = match (super::status(row, 3)?, field::<Option<i16>>(row, 4)?) {
+        (Status::Dead, _) => Waiting::Operator,
+        (_, Some(RETRY)) => Waiting::Retry(Duration::from_millis(due.max(0) as u64)),
+        (_, Some(BEHIND)) => Waiting::Behind,
+        _ => Waiting::Until(due),
+    };
+    Ok(DeferredRow { row: RowId(field(row, 0)?), key: field(row, 1)?, offset: field(row, 2)?, waiting })
+}
+
+/// Of each key the highest offset from there on; of null keys each. Two conditions, each with its index.
+async fn answered(
+    session: &Session,
+    partition: i64,
+    from: i64,
+) -> Result<Vec<(Option<Vec<u8>>, i64)>, Trouble> {
+    let answered = "with rows as (
+            select key, \"offset\" from event_store.ledger
+            where partition = $1 and status in (2, 6, 7, 8) and \"offset\" >= $2
+            union all
+            select key, \"offset\" from event_store.ledger
+            where partition = $1 and status in (1, 3, 4, 5) and \"offset\" >= $2)
+        select key, max(\"offset\") from rows where key is not null group by key
+        union all select distinct key, \"offset\" from rows where key is null";
+    session
+        .query(answered, &[&partition, &from])
+        .await?
+        .iter()
+        .map(|row| Ok((field(row, 0)?, field(row, 1)?)))
+        .collect()
+}

@@ -1,0 +1,88 @@
+//! Records still to be published, how far event sources have been read, and who relays.
+
+use std::time::Duration;
+
+use super::error::Trouble;
+use super::parameter::{Bytes, Column};
+use super::session::{Session, field, string};
+use super::{millis, runs};
+use crate::store::{OutboxRecord, OutboxRow, SourcePosition};
+
+/// Adds records at the end, in order.
+pub(super) async fn insert(session: &Session, records: &[&OutboxRecord]) -> Result<(), Trouble> {
+    let added = "insert into event_store.outbox (topic, packed) \
+        select topic, packed from unnest($1::text[], $2::bytea[]) as n (topic, packed)";
+    for records in runs(records, |record| record.packed.len()) {
+        let topics = Column(records.iter().map(|record| record.topic.as_str()).collect());
+        let packed = Column(records.iter().map(|record| record.packed.as_slice()).collect());
+        session.execute(added, &[&topics, &packed]).await?;
+    }
+    Ok(())
+}
+
+/// Adds records and the position, unless there are that many already.
+pub(super) async fn enqueue(
+    session: &Session,
+    records: &[OutboxRecord],
+    position: Option<&SourcePosition>,
+    bound: usize,
+) -> Result<bool, Trouble> {
+    let bound = i64::try_from(bound).unwrap_or(i64::MAX);
+    let full = "select count(*) >= $1 from (select from event_store.outbox limit $1) as rows";
+    let full = session.query(full, &[&bound]).await?;
+    if full.first().map_or(Ok(false), |row| field(row, 0))? {
+        return Ok(false);
+    }
+    insert(session, &records.iter().collect::<Vec<_>>()).await?;
+    if let Some(SourcePosition { source, at, number }) = position {
+        let moved = "insert into event_store.position (source, at, number) values ($1, $2, $3) \
+            on conflict (event_store.indexed(source)) do update set at = excluded.at, number = excluded.number";
+        session.execute(moved, &[&Bytes(source.as_bytes()), at, number]).await?;
+    }
+    Ok(true)
+}
+
+pub(super) async fn position(session: &Session, source: &str) -> Result<Option<SourcePosition>, Trouble> {
+    let position = "select at, number from event_store.position \
+        where event_store.indexed(source) = event_store.indexed($1)";
+    let rows = session.query(position, &[&Bytes(source.as_bytes())]).await?;
+    let read =
+        |row| Ok(SourcePosition { source: source.to_owned(), at: field(row, 0)?, number: field(row, 1)? });
+    rows.first().map(read).transpose()
+}
+
+/// From the lowest row, always: one with a lower number may have been committed since.
+pub(super) async fn lowest(session: &Session, most: usize) -> Result<Vec<OutboxRow>, Trouble> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let lowest = "select number, topic, packed, refused from event_store.outbox order by number limit $1";
+    let rows = session.query(lowest, &[&most]).await?;
+    rows.iter()
+        .map(|row| {
+            let is_refused = field::<Option<&[u8]>>(row, 3)?.is_some();
+            let refused = if is_refused { Some(string(row, 3)?) } else { None };
+            Ok(OutboxRow { number: field(row, 0)?, topic: field(row, 1)?, packed: field(row, 2)?, refused })
+        })
+        .collect()
+}
+
+pub(super) async fn relayed(session: &Session, rows: &[i64]) -> Result<(), Trouble> {
+    session
+        .execute("delete from event_store.outbox where number = any($1)", &[&Column(rows.to_vec())])
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn refused(session: &Session, row: i64, reason: &str) -> Result<(), Trouble> {
+    let noted = "update event_store.outbox set refused = $2 where number = $1";
+    session.execute(noted, &[&row, &Bytes(reason.as_bytes())]).await?;
+    Ok(())
+}
+
+/// By the database's clock: the members' own may differ.
+pub(super) async fn lease(session: &Session, holder: &str, term: Duration) -> Result<bool, Trouble> {
+    let taken = "insert into event_store.lease as l (name, holder, expires)
+        values ('relay', $1, clock_timestamp() + $2::bigint * interval '1 millisecond')
+        on conflict (name) do update set holder = excluded.holder, expires = excluded.expires
+        where l.holder = excluded.holder or l.expires <= clock_timestamp()";
+    Ok(session.execute(taken, &[&Bytes(holder.as_bytes()), &millis(term)]).await? == 1)
+}

@@ -1,0 +1,77 @@
+//! Rows of events that have none.
+
+use std::collections::HashSet;
+
+use super::super::error::Trouble;
+use super::super::parameter::Column;
+use super::super::runs;
+use super::super::session::{Asked, Session, field};
+use super::sorted::NewRow;
+use super::written::Written;
+use crate::event::Arrived;
+use crate::store::{RowId, Step};
+
+const INSERT: &str = "
+    insert into event_store.ledger (number, partition, \"offset\", group_number, hash, source, id, key, type, time, packed,
+        epoch, status, attempts, wait, pause, due, failing_for, reason)
+    select n.number, n.partition, n.at, n.group_number, n.hash, n.source, n.id, n.key, n.type, n.time, n.packed,
+        n.epoch, n.status, n.attempts, n.wait, n.pause,
+        case when n.pause is null then n.due else event_store.now_ms() + n.pause end, n.failing_for, n.reason
+    from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[], $5::bigint[], $6::bytea[], $7::bytea[],
+        $8::bytea[], $9::bytea[], $10::bigint[], $11::bytea[], $12::bigint[], $13::smallint[], $14::bigint[],
+        $15::smallint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bytea[])
+        as n (number, partition, at, group_number, hash, source, id, key, type, time, packed,
+            epoch, status, attempts, wait, pause, due, failing_for, reason)
+    on conflict do nothing
+    returning number";
+
+/// Inserts those whose identity is new, and says which.
+pub(super) async fn insert(session: &Session, rows: &[NewRow<'_>]) -> Result<HashSet<RowId>, Trouble> {
+    let mut inserted = HashSet::with_capacity(rows.len());
+    for rows in runs(rows, |row| row.settlement.arrived.record().size()) {
+        for row in insert_run(session, rows).await? {
+            inserted.insert(row);
+        }
+    }
+    Ok(inserted)
+}
+
+async fn insert_run(session: &Session, rows: &[NewRow<'_>]) -> Result<Vec<RowId>, Trouble> {
+    let records = || rows.iter().map(|row| row.settlement.arrived.record());
+    let numbers = Column(rows.iter().map(|row| row.number.0).collect());
+    let partitions = Column(rows.iter().map(|row| row.settlement.owner.partition).collect());
+    let offsets = Column(records().map(|record| record.origin().offset).collect());
+    let groups = Column(rows.iter().map(|row| row.group).collect());
+    let hashes = Column(rows.iter().map(|row| row.identity.hash).collect());
+    let sources = Column(rows.iter().map(|row| row.identity.source.as_bytes()).collect());
+    let ids = Column(rows.iter().map(|row| row.identity.id.as_bytes()).collect());
+    let keys = Column(records().map(|record| record.key()).collect());
+    let types = Column(rows.iter().map(ty).collect());
+    let times = Column(rows.iter().map(time).collect());
+    let packed = Column(rows.iter().map(packed).collect());
+    let written = Written::of(rows.iter().map(|row| row.settlement));
+    let event: [Asked<'_>; 11] =
+        [&numbers, &partitions, &offsets, &groups, &hashes, &sources, &ids, &keys, &types, &times, &packed];
+    let inserted = session.query(INSERT, &[&event[..], &written.columns()[..]].concat()).await?;
+    inserted.iter().map(|row| Ok(RowId(field(row, 0)?))).collect()
+}
+
+fn ty<'a>(row: &NewRow<'a>) -> Option<&'a [u8]> {
+    match &row.settlement.arrived {
+        Arrived::Event(event) => Some(event.ty().as_bytes()),
+        Arrived::Undecodable(_) => None,
+    }
+}
+
+fn time(row: &NewRow<'_>) -> Option<i64> {
+    match &row.settlement.arrived {
+        Arrived::Event(event) => event.time().map(|time| time.as_millisecond()),
+        Arrived::Undecodable(undecodable) => undecodable.record.origin().timestamp,
+    }
+}
+
+/// The record, where it is needed again: by the next attempt, or by an operator.
+fn packed(row: &NewRow<'_>) -> Option<Vec<u8>> {
+    let is_needed = matches!(row.settlement.step, Step::Deferred { .. } | Step::Dead { .. });
+    is_needed.then(|| row.settlement.arrived.record().pack())
+}
