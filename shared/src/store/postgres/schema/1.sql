@@ -2,8 +2,8 @@
 -- `text` cannot. For people there is the view `events`.
 
 create table event_store.store (
-    only boolean primary key default true check (only),
-    id   text not null
+    one boolean primary key default true check (one),
+    id  text not null
 );
 insert into event_store.store (id) values (gen_random_uuid());
 
