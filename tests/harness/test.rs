@@ -58,9 +58,10 @@ impl Test {
         format!("dlq.{}.{}", self.group, self.topic)
     }
 
-    /// The store of the test's members.
+    /// The store of the test's members: a file of their own, or what `PAIR_TEST_STORE` names.
     pub fn store(&self) -> String {
-        format!("sqlite:{}", self.store.path().join("ledger.db").display())
+        let file = || format!("sqlite:{}", self.store.path().join("ledger.db").display());
+        std::env::var("PAIR_TEST_STORE").unwrap_or_else(|_| file())
     }
 
     /// Starts service-a on the test's topic.

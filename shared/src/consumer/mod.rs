@@ -208,7 +208,7 @@ pub async fn run(
     let mut shutdown = std::pin::pin!(shutdown);
     let schemas = handlers.schemas();
     let store = tokio::select! {
-        store = until_available("open", || Box::pin(store::open(&options.store, &schemas))) => store?,
+        store = until_available("be opened", || Box::pin(store::open(&options.store, &schemas))) => store?,
         () = &mut shutdown => return Ok(counts.summary()),
     };
     let relay = Relay::start(connection, Arc::clone(&store))?;

@@ -173,9 +173,4 @@ impl std::str::FromStr for StoreUrl {
         Ok(Self(s.to_owned()))
     }
 }
-pub(crate) async fn open(
-    _url: &StoreUrl,
-    _schemas: &[Schema],
-) -> Result<std::sync::Arc<dyn Store>, StoreError> {
-    Err(StoreError::Unusable(String::new()))
-}
+pub(crate) async fn open(url: &StoreUrl, schemas: &[Schema]) -> Result<std::sync::Arc<dyn Store>, StoreError> { Ok(std::sync::Arc::new(postgres::Postgres::open(&url.0, schemas).await?)) }
