@@ -1,16 +1,19 @@
 //! A service-b whose handler does what its event says: this binary, started again by a test.
 //!
 //! Data is a script: `ok`, `sleep MILLIS`, `fail TIMES` (transient), `refuse TIMES` (transient that often, then
-//! permanent), `panic`, `hang TIMES` (never answers that often); what follows names the event. A success is
-//! logged as the handler `log` does it.
+//! permanent), `panic`, `hang TIMES` (never answers that often), `need FILE` (transient while it is not there),
+//! `effect 1` (writes a row of `test_applied`); what follows names the event. A success is logged as the handler `log` does it.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use service_b::{Config, report};
-use shared::consumer::{Counts, Effects, HandleError, Handler, Handlers, Summary};
+use shared::consumer::{
+    Counts, Effects, HandleError, Handler, Handlers, Migration, Schema, Statement, Summary, Value,
+};
 use shared::event::Event;
 use shared::{shutdown, telemetry};
 
@@ -32,18 +35,39 @@ pub fn asked_for() -> Option<ExitCode> {
 #[tokio::main]
 async fn run(config: Config) -> anyhow::Result<Summary> {
     let shutdown = shutdown::signalled()?;
-    let handlers = Handlers::new().on("*", Scripted::default())?;
+    let scripted = Scripted { group: config.group.clone(), attempts: Mutex::default() };
+    let handlers = Handlers::new().on("*", scripted)?;
     service_b::run(config, handlers, Arc::new(Counts::default()), shutdown).await
 }
 
 /// Counts how often each event was tried in this process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Scripted {
+    group: String,
     attempts: Mutex<HashMap<String, u64>>,
 }
 
+/// No unique column: what is applied twice shows.
+static APPLIED: Statement = Statement {
+    name: "test_applied",
+    sqlite: "insert into test_applied (consumer_group, number) values (?1, ?2)",
+    postgres: "insert into test_applied (consumer_group, number) values ($1, $2)",
+};
+
+static STATEMENTS: [&Statement; 1] = [&APPLIED];
+
+static TABLES: [Migration; 1] = [Migration {
+    name: "test_applied",
+    sqlite: "create table test_applied (consumer_group text, number text)",
+    postgres: "create table test_applied (consumer_group text, number text)",
+}];
+
 impl Handler for Scripted {
     type Data = String;
+
+    fn schema(&self) -> Schema {
+        Schema { migrations: &TABLES, statements: &STATEMENTS }
+    }
 
     async fn handle(&self, event: &Event, script: String) -> Result<Effects, HandleError> {
         let id = event.id().into_owned();
@@ -61,11 +85,15 @@ impl Handler for Scripted {
             "sleep" => tokio::time::sleep(Duration::from_millis(number)).await,
             "fail" | "refuse" if attempt <= number => return Err(HandleError::transient("as told")),
             "refuse" => return Err(HandleError::permanent("refused as told")),
+            "need" if !script.split(' ').nth(1).is_some_and(|file| Path::new(file).exists()) => {
+                return Err(HandleError::transient("not there"));
+            }
             "panic" => panic!("as told"),
             "hang" if attempt <= number => std::future::pending().await,
             _ => {}
         }
         tracing::info!(id, "Received message: {script}");
-        Ok(Effects::none())
+        let applied = || [Value::from(self.group.as_str()), Value::from(id.as_str())];
+        Ok(if what == "effect" { Effects::none().write(&APPLIED, applied()) } else { Effects::none() })
     }
 }

@@ -2,6 +2,7 @@
 
 mod broker;
 mod container;
+mod database;
 mod log;
 mod process;
 mod raw;

@@ -64,6 +64,11 @@ impl Test {
         std::env::var("PAIR_TEST_STORE").unwrap_or_else(|_| file())
     }
 
+    /// What the store holds: the first column of the first row.
+    pub fn sql(&self, query: &str) -> i64 {
+        super::database::number(&self.store(), query)
+    }
+
     /// Starts service-a on the test's topic.
     pub fn service_a(&self, arguments: &[&str]) -> Process {
         let command = self.command(&beside("service-a"), arguments, &["--topic", &self.topic]);

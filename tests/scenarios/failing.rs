@@ -95,8 +95,11 @@ fn a_handler_that_does_not_answer_is_tried_again(test: &Test) {
 /// Catches: retries without end, and retries that end before their time.
 fn a_failure_that_outlasts_its_time_is_a_dead_letter(test: &Test) {
     let settings = ["--retry-first", "100ms", "--retry-max", "200ms", "--retry-for", "1s"];
-    let records =
-        [Raw::new("k1", "fail 999"), Raw::new("k1", "ok after"), Raw::new("k2", "sleep 500 proves that it can")];
+    let records = [
+        Raw::new("k1", "fail 999"),
+        Raw::new("k1", "ok after"),
+        Raw::new("k2", "sleep 500 proves that it can"),
+    ];
     let (b, _) = run(test, &settings, &records);
     assert_eq!(data(&b), ["sleep 500 proves that it can", "ok after"]);
     let letters = letters(test);

@@ -4,6 +4,7 @@ mod committed;
 mod failing;
 mod interrupted;
 mod journey;
+mod ledger;
 mod odd_records;
 mod odd_values;
 mod other_clients;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Scenario> {
         outages::scenarios(),
         quick_start::scenarios(),
         interrupted::scenarios(),
+        ledger::scenarios(),
         refused_letters::scenarios(),
         committed::scenarios(),
         failing::scenarios(),

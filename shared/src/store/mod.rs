@@ -173,4 +173,9 @@ impl std::str::FromStr for StoreUrl {
         Ok(Self(s.to_owned()))
     }
 }
-pub(crate) async fn open(url: &StoreUrl, schemas: &[Schema]) -> Result<std::sync::Arc<dyn Store>, StoreError> { Ok(std::sync::Arc::new(postgres::Postgres::open(&url.0, schemas).await?)) }
+pub(crate) async fn open(
+    url: &StoreUrl,
+    schemas: &[Schema],
+) -> Result<std::sync::Arc<dyn Store>, StoreError> {
+    Ok(std::sync::Arc::new(postgres::Postgres::open(&url.0, schemas).await?))
+}
