@@ -40,6 +40,8 @@ use crate::event::{Arrived, Event};
 use crate::record::Record;
 use crate::store::{DeferredRow, Effects, Ownership, Settlement, Step, Store, StoreError, follow_ups};
 
+const CONFLICT: &str = "its id is that of another event with another content";
+
 /// What the poll thread tells a lane.
 #[derive(Debug)]
 pub(super) enum ToLane {
@@ -203,11 +205,12 @@ impl Lane {
         self.start_ready();
         self.settling.start();
         self.loading.start();
+        // Before the report: who hears that all is settled must not find that nothing waits any more.
+        self.common.counts.blocked(&mut self.slots.blocked_keys, self.blocked.len());
         self.report_settled();
         for slot in self.slots.take_finished() {
             self.report(FromLane::Finished(slot));
         }
-        self.common.counts.blocked(&mut self.slots.blocked_keys, self.blocked.len());
         // A permit kept while there is nothing to start would be missing in another lane.
         if !self.may_have_ready() {
             self.permit = None;
@@ -257,6 +260,9 @@ impl Lane {
                 return self.dead(work, reason);
             }
         };
+        if work.is_conflicting {
+            return self.dead(work, CONFLICT.to_owned());
+        }
         if event.is_expired() {
             return self.settle(work, Step::Expired, Then::Expired, true);
         }
@@ -341,16 +347,14 @@ impl Lane {
 
     /// An event whose handler has been given it, or would have been next, becomes a dead letter.
     fn dead(&mut self, work: Work, reason: String) {
-        self.bury(work, reason, false, true);
+        self.bury(work, reason, true);
     }
 
-    fn bury(&mut self, work: Work, reason: String, conflicting: bool, holds_key: bool) {
+    fn bury(&mut self, work: Work, reason: String, holds_key: bool) {
         let origin = work.arrived.record().origin();
         tracing::warn!(place = %origin, deliveries = work.attempts, "dead letter: {reason}");
         let letter = self.common.dead_letters.record(&work.arrived, &reason, work.attempts);
-        let settlement = self.settlement(&work, Step::Dead { reason, letter });
-        let settlement = settlement.map(|settlement| Settlement { conflicting, ..settlement });
-        self.unsettled(work, settlement, Then::Dead, holds_key);
+        self.settle(work, Step::Dead { reason, letter }, Then::Dead, holds_key);
     }
 
     fn settle(&mut self, work: Work, step: Step, then: Then, holds_key: bool) {
@@ -362,7 +366,7 @@ impl Lane {
         Some(Settlement {
             owner: self.slots.owner(work.slot)?,
             arrived: work.arrived.clone(),
-            conflicting: false,
+            conflicting: work.is_conflicting,
             row: work.row,
             attempts: work.attempts,
             step,

@@ -2,6 +2,7 @@
 
 mod handover;
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,6 +66,8 @@ pub(super) struct PollThread {
     runtime: Handle,
     /// When the store was last asked to hand over partitions.
     asked_at: Option<Instant>,
+    /// How many partitions each topic had when it was last looked at.
+    partitions: HashMap<Topic, usize>,
     /// Why no event can be settled any more.
     failed: Option<StoreError>,
     pruned_at: Instant,
@@ -99,6 +102,7 @@ impl PollThread {
             assigned: false,
             runtime: Handle::current(),
             asked_at: None,
+            partitions: HashMap::new(),
             failed: None,
             pruned_at: now,
             pruning: None,
@@ -142,7 +146,7 @@ impl PollThread {
             }
         }
         self.prune();
-        self.failed.take().map_or(Ok(()), |error| Err(anyhow::Error::new(error).context("the store failed")))
+        self.failed.clone().map_or(Ok(()), |error| Err(anyhow::Error::new(error).context("the store failed")))
     }
 
     /// Takes what has arrived, up to a batch, and hands it to the lanes.

@@ -109,7 +109,8 @@ impl Lane {
             match known {
                 None => self.arrive(work),
                 Some(Known { same: true, status }) => self.known(&work, status),
-                Some(Known { same: false, .. }) => self.conflict(work),
+                // In its turn, as any other of its key: a row answers for those before it.
+                Some(Known { same: false, .. }) => self.arrive(Work { is_conflicting: true, ..work }),
             }
         }
         self.ask();

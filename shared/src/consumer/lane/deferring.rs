@@ -202,6 +202,7 @@ fn work(slot: SlotId, key: Key, topic: &'static str, partition: i32, loaded: &Lo
         attempts: loaded.attempts,
         failing_since: (loaded.attempts > 0).then(|| now.checked_sub(loaded.failing_for).unwrap_or(now)),
         streak: None,
+        is_conflicting: false,
         handler: None,
         row: Some((loaded.row, loaded.attempts)),
     })

@@ -26,6 +26,8 @@ pub(super) struct Work {
     pub(super) failing_since: Option<Instant>,
     /// In which streak of its handler's failures it failed first.
     pub(super) streak: Option<Streak>,
+    /// Its id is that of another event: it is not to be handled, and goes by its place.
+    pub(super) is_conflicting: bool,
     /// Which handler is for it, once that was looked up.
     pub(super) handler: Option<usize>,
     /// The row that it has in the ledger, and the attempts that row knows of. `None` while it has none: it came from
@@ -44,6 +46,7 @@ impl Work {
             attempts: 0,
             failing_since: None,
             streak: None,
+            is_conflicting: false,
             handler: None,
             row: None,
         }

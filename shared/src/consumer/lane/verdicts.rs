@@ -47,7 +47,8 @@ impl Lane {
                 } else if holds_key {
                     self.queues.done(work.key);
                 }
-                self.conflict(work);
+                let work = Work { is_conflicting: true, ..work };
+                self.bury(work, super::CONFLICT.to_owned(), false);
             }
             Verdict::Refused(refusal) => self.refused(unsettled, refusal, behind),
             Verdict::Fenced => self.fenced(&unsettled.work),
@@ -108,12 +109,6 @@ impl Lane {
         self.next(next);
     }
 
-    /// The id belongs to another event: this one goes by its place.
-    pub(super) fn conflict(&mut self, work: Work) {
-        let reason = "its id is that of another event with another content".to_owned();
-        self.bury(work, reason, true, false);
-    }
-
     /// The database does not take the event's effects. What ran ahead of it is handled again, behind what becomes of it.
     fn refused(&mut self, unsettled: Unsettled, refusal: Refusal, behind: &mut Behind) {
         let Unsettled { work, holds_key, .. } = unsettled;
@@ -140,7 +135,7 @@ impl Lane {
         }
         let reason = format!("the store refuses its effects: {}", refusal.reason);
         if refusal.permanent {
-            self.bury(work, reason, false, holds_key);
+            self.bury(work, reason, holds_key);
             // Not before the dead one is in its batch: the order of the batch is the order of the key.
             self.queues.put_back(key, slot, again, is_idle);
         } else {

@@ -67,6 +67,7 @@ impl PollThread {
             self.tell_taken(start, assigned, target);
         }
         tracing::info!("assigned {}", names(&list));
+        self.look_for_growth();
         self.assigned = true;
         self.heard_at = Instant::now();
         self.consumer.incremental_assign(&list).context("cannot take partitions")?;
@@ -151,6 +152,22 @@ impl PollThread {
                 self.options.group.id,
                 assigned.pruned_below
             ),
+        }
+    }
+
+    /// A topic that gets more partitions sends a key elsewhere: what waits here for its turn does not hold it there.
+    fn look_for_growth(&mut self) {
+        for topic in &self.options.topics {
+            let Ok(metadata) = self.consumer.fetch_metadata(Some(topic.as_str()), ANSWER) else { continue };
+            let now = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+            let before = self.partitions.insert(topic.clone(), now);
+            if before.is_some_and(|before| before < now) {
+                tracing::warn!(
+                    "{topic} has {now} partitions now, {} before: keys move, and with events of theirs waiting in the ledger \
+                     their order is not kept",
+                    before.unwrap_or_default()
+                );
+            }
         }
     }
 
@@ -242,6 +259,9 @@ impl PollThread {
     }
 
     fn drain(&mut self, slots: &[SlotId], deadline: Instant) {
+        if self.failed.is_some() {
+            return; // Nothing can be settled any more, and the lane that said so answers no more.
+        }
         self.dispatch();
         let mut limits: HashMap<SlotId, i64> = slots.iter().map(|slot| (*slot, -1)).collect();
         self.tell_all(slots, ToLane::Halt);
@@ -266,6 +286,10 @@ impl PollThread {
         while answers > 0 {
             match self.reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(FromLane::Finished(slot)) => answers -= usize::from(limits.contains_key(&slot)),
+                Ok(FromLane::Failed(error)) => {
+                    self.failed = Some(error);
+                    return;
+                }
                 Ok(report) => self.take_report(report),
                 Err(_) => {
                     let deadline = self.options.shutdown_deadline;
