@@ -63,10 +63,14 @@ impl Handlers {
         self.registered.len()
     }
 
-    /// The handler for the type, and its place: what the brake knows it by.
-    pub(super) fn find(&self, ty: &str) -> Option<(usize, &Arc<dyn AnyHandler>)> {
-        let place = self.registered.iter().position(|(pattern, _)| pattern.matches(ty))?;
-        self.registered.get(place).map(|(_, handler)| (place, handler))
+    /// The place of the handler for the type: what the brake knows it by, too.
+    pub(super) fn find(&self, ty: &str) -> Option<usize> {
+        self.registered.iter().position(|(pattern, _)| pattern.matches(ty))
+    }
+
+    /// The handler at that place.
+    pub(super) fn at(&self, place: usize) -> Option<&Arc<dyn AnyHandler>> {
+        self.registered.get(place).map(|(_, handler)| handler)
     }
 }
 
@@ -117,7 +121,8 @@ mod tests {
             .expect("no tie");
         for (ty, wins) in [("a.b.c", "a.b.c"), ("a.b.d", "a.b.*"), ("a.c", "a.*"), ("b", "*")] {
             let event = Arc::new(NewEvent::new("/test", ty).arrived().expect("an event"));
-            let (place, handler) = handlers.find(ty).expect("a handler");
+            let place = handlers.find(ty).expect("a place");
+            let handler = handlers.at(place).expect("a handler");
             assert_eq!(handlers.patterns().nth(place).expect("a pattern").to_string(), wins);
             assert_eq!(Arc::clone(handler).run(event).await.expect_err("its name").to_string(), wins);
         }

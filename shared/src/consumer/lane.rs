@@ -267,10 +267,9 @@ impl Lane {
             return self.settle(work, Step::Expired, Then::Expired, true);
         }
         work.attempts += 1;
-        let Some((number, handler)) = self.common.handlers.find(event.ty()) else {
+        let Some(handler) = work.handler.and_then(|place| self.common.handlers.at(place)) else {
             return self.unhandled(work, &event);
         };
-        work.handler = Some(number);
         let mut running = Arc::clone(handler).run(event);
         match running.as_mut().poll(&mut Context::from_waker(noop_waker_ref())) {
             Poll::Ready(result) => self.conclude(work, result),
@@ -390,9 +389,11 @@ impl Lane {
     /// The event is none of this lane's any more. `settled`: its offset may move.
     fn close(&mut self, work: &Work, settled: bool) {
         if settled && work.row.is_none() {
+            // Closed when it is reported.
             self.settled.push((work.slot, work.offset));
+        } else {
+            self.slots.closed(work.slot, 1);
         }
-        self.slots.closed(work.slot, 1);
     }
 
     fn report_settled(&mut self) {
@@ -402,6 +403,9 @@ impl Lane {
         }
         if !self.settled.is_empty() {
             let settled = std::mem::take(&mut self.settled);
+            for run in settled.chunk_by(|(one, _), (next, _)| one == next) {
+                self.slots.closed(run[0].0, run.len());
+            }
             self.report(FromLane::Settled(settled));
         }
     }

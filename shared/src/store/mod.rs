@@ -154,28 +154,3 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// Takes or renews the right to relay, for that long. `false` where another holds it.
     fn lease(&self, holder: &str, term: Duration) -> Answer<'_, bool>;
 }
-
-#[derive(Debug, Clone)]
-pub struct StoreUrl(pub String);
-impl StoreUrl {
-    pub fn sqlite(p: impl Into<std::path::PathBuf>) -> Self {
-        Self(format!("sqlite:{}", p.into().display()))
-    }
-}
-impl std::fmt::Display for StoreUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-impl std::str::FromStr for StoreUrl {
-    type Err = String;
-    fn from_str(s: &str) -> Result<Self, String> {
-        Ok(Self(s.to_owned()))
-    }
-}
-pub(crate) async fn open(
-    url: &StoreUrl,
-    schemas: &[Schema],
-) -> Result<std::sync::Arc<dyn Store>, StoreError> {
-    Ok(std::sync::Arc::new(postgres::Postgres::open(&url.0, schemas).await?))
-}

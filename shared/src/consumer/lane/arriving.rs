@@ -11,6 +11,7 @@ use super::{FromLane, Incoming, Lane};
 use crate::consumer::brake::Permission;
 use crate::consumer::key_queues::Room;
 use crate::event::{Arrived, decode};
+use crate::record::Record;
 use crate::store::{Identity, Known, Status, Step, Store, StoreError, Wait, until_available};
 
 /// What the ledger said about each event; `None` where it was not asked, or does not know it.
@@ -31,6 +32,10 @@ impl Arriving {
         Self { store, group, next: Vec::new(), under_way: None, dropped: Vec::new() }
     }
 
+    fn is_busy(&self) -> bool {
+        self.under_way.is_some() || !self.next.is_empty()
+    }
+
     pub(super) fn is_under_way(&self) -> bool {
         self.under_way.is_some()
     }
@@ -46,35 +51,37 @@ impl Arriving {
 
 impl Lane {
     pub(super) fn take_batch(&mut self, batch: Vec<Incoming>) {
-        let mut needs_answer = self.arriving.is_under_way();
-        let mut works = Vec::with_capacity(batch.len());
+        for run in batch.chunk_by(|one, next| one.slot == next.slot) {
+            self.slots.opened(run[0].slot, run.len());
+        }
         for Incoming { slot, key, record } in batch {
-            let offset = record.origin().offset;
-            let arrived = match decode(record) {
-                Ok(event) => Arrived::Event(Arc::new(event)),
-                Err(undecodable) => Arrived::Undecodable(Arc::from(undecodable)),
-            };
-            needs_answer = needs_answer || self.is_reaching(&arrived);
-            self.slots.opened(slot, 1);
-            works.push(Work::new(slot, key, offset, arrived));
+            let (arrived, handler) = self.read(record);
+            let work = Work::new(slot, key, arrived, handler);
+            // Also what needs no answer waits for those before it: nothing may overtake.
+            if self.arriving.is_busy() || self.is_reaching(&work) {
+                self.arriving.next.push(work);
+            } else {
+                self.arrive(work);
+            }
         }
-        if needs_answer {
-            // Also what needs none: nothing may overtake.
-            self.arriving.next.append(&mut works);
-            return self.ask();
-        }
-        for work in works {
-            self.arrive(work);
+        self.ask();
+    }
+
+    /// What the record holds, and the place of the handler for that.
+    pub(super) fn read(&self, record: Record) -> (Arrived, Option<usize>) {
+        match decode(record) {
+            Ok(event) => {
+                let handler = self.common.handlers.find(event.ty());
+                (Arrived::Event(Arc::new(event)), handler)
+            }
+            Err(undecodable) => (Arrived::Undecodable(Arc::from(undecodable)), None),
         }
     }
 
-    fn is_reaching(&self, arrived: &Arrived) -> bool {
-        match arrived {
-            Arrived::Event(event) => {
-                self.common.handlers.find(event.ty()).is_some_and(|(_, handler)| !handler.is_pure())
-            }
-            Arrived::Undecodable(_) => false,
-        }
+    fn is_reaching(&self, work: &Work) -> bool {
+        work.handler
+            .and_then(|place| self.common.handlers.at(place))
+            .is_some_and(|handler| !handler.is_pure())
     }
 
     fn ask(&mut self) {
@@ -85,7 +92,7 @@ impl Lane {
         let (asked, events): (Vec<bool>, Vec<Option<Identity>>) = works
             .iter()
             .map(|work| {
-                let identity = self.is_reaching(&work.arrived).then(|| Identity::of(&work.arrived));
+                let identity = self.is_reaching(work).then(|| Identity::of(&work.arrived));
                 (identity.is_some(), identity)
             })
             .unzip();

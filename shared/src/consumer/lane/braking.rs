@@ -8,7 +8,6 @@ use super::{FromLane, Lane};
 use crate::consumer::HandleError;
 use crate::consumer::brake::{Change, Failed, Permission, SharedBrake};
 use crate::consumer::key_queues::Room;
-use crate::event::Arrived;
 use crate::store::Effects;
 
 impl Lane {
@@ -42,12 +41,8 @@ impl Lane {
     }
 
     pub(super) fn may_start(&self, work: &Work) -> Permission {
-        let handler = match &work.arrived {
-            Arrived::Event(event) => self.common.handlers.find(event.ty()),
-            Arrived::Undecodable(_) => None,
-        };
-        match handler {
-            Some((handler, _)) => self.common.brake.may_start(handler, work.key.0),
+        match work.handler {
+            Some(handler) => self.common.brake.may_start(handler, work.key.0),
             None if self.common.brake.intake_flows() => Permission::Granted,
             None => Permission::NotNow,
         }

@@ -14,7 +14,6 @@ use super::{FromLane, Lane, Taken};
 use crate::consumer::blocked_keys::Next;
 use crate::consumer::key_queues::Room;
 use crate::consumer::{Key, SlotId};
-use crate::event::{Arrived, decode};
 use crate::record::Record;
 use crate::store::{DeferredRow, Loaded, RowId, Step, Store, StoreError, Wait, Waiting, until_available};
 
@@ -131,7 +130,7 @@ impl Lane {
             if self.blocked.is_halted(slot) {
                 continue;
             }
-            let work = loaded.and_then(|loaded| work(slot, key, topic, partition, &loaded));
+            let work = loaded.and_then(|loaded| self.work(slot, key, (topic, partition), &loaded));
             let is_head = self.blocked.is_head(key, row);
             match work {
                 Some(mut work) => {
@@ -182,30 +181,27 @@ impl Lane {
         self.settling.forget(slot);
         self.settled.retain(|(other, _)| *other != slot);
     }
-}
 
-fn work(slot: SlotId, key: Key, topic: &'static str, partition: i32, loaded: &Loaded) -> Option<Work> {
-    let Some(record) = Record::unpack(&loaded.packed, topic, partition, loaded.offset) else {
-        tracing::error!("row {} of the ledger holds no record: it is left where it is", loaded.row.0);
-        return None;
-    };
-    let arrived = match decode(record) {
-        Ok(event) => Arrived::Event(Arc::new(event)),
-        Err(undecodable) => Arrived::Undecodable(Arc::from(undecodable)),
-    };
-    let now = Instant::now();
-    Some(Work {
-        slot,
-        key,
-        offset: loaded.offset,
-        arrived,
-        attempts: loaded.attempts,
-        failing_since: (loaded.attempts > 0).then(|| now.checked_sub(loaded.failing_for).unwrap_or(now)),
-        streak: None,
-        is_conflicting: false,
-        handler: None,
-        row: Some((loaded.row, loaded.attempts)),
-    })
+    fn work(
+        &self,
+        slot: SlotId,
+        key: Key,
+        (topic, partition): (&'static str, i32),
+        loaded: &Loaded,
+    ) -> Option<Work> {
+        let Some(record) = Record::unpack(&loaded.packed, topic, partition, loaded.offset) else {
+            tracing::error!("row {} of the ledger holds no record: it is left where it is", loaded.row.0);
+            return None;
+        };
+        let (arrived, handler) = self.read(record);
+        let now = Instant::now();
+        Some(Work {
+            attempts: loaded.attempts,
+            failing_since: (loaded.attempts > 0).then(|| now.checked_sub(loaded.failing_for).unwrap_or(now)),
+            row: Some((loaded.row, loaded.attempts)),
+            ..Work::new(slot, key, arrived, handler)
+        })
+    }
 }
 
 /// The moment on the monotonic clock: from here on a step of the wall clock changes nothing.

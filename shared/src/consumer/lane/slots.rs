@@ -6,12 +6,16 @@ use super::Taken;
 use crate::consumer::{Key, SlotId};
 use crate::store::Ownership;
 
-/// All slots of a lane.
+/// All slots of a lane, in the order of their ids. Events come in runs of one partition, so that the last slot asked
+/// for is mostly the next one, too.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    slots: HashMap<SlotId, Slot>,
+    slots: Vec<(SlotId, Slot)>,
+    last: usize,
     /// How many of them are finishing.
     finishing: usize,
+    /// Whether rows of any answer for records that are still to come.
+    has_answers: bool,
     /// What this lane last added to the count of blocked keys.
     pub(super) blocked_keys: usize,
 }
@@ -34,51 +38,64 @@ struct Slot {
 impl Slots {
     pub(super) fn take_over(&mut self, slot: SlotId, taken: &Taken) {
         let Taken { topic, partition, owner, .. } = *taken;
-        let answered = taken.answered.iter().copied().collect();
-        self.slots.insert(
-            slot,
-            Slot { owner, topic, partition, started: None, open: 0, finishing: false, answered },
-        );
+        let answered: HashMap<_, _> = taken.answered.iter().copied().collect();
+        self.has_answers |= !answered.is_empty();
+        let new = Slot { owner, topic, partition, started: None, open: 0, finishing: false, answered };
+        let at = self.slots.partition_point(|(id, _)| *id < slot);
+        self.slots.insert(at, (slot, new));
+    }
+
+    fn get(&self, slot: SlotId) -> Option<&Slot> {
+        let at = self.slots.binary_search_by_key(&slot, |(id, _)| *id).ok()?;
+        self.slots.get(at).map(|(_, slot)| slot)
+    }
+
+    fn get_mut(&mut self, slot: SlotId) -> Option<&mut Slot> {
+        if self.slots.get(self.last).is_none_or(|(id, _)| *id != slot) {
+            self.last = self.slots.binary_search_by_key(&slot, |(id, _)| *id).ok()?;
+        }
+        self.slots.get_mut(self.last).map(|(_, slot)| slot)
     }
 
     pub(super) fn owner(&self, slot: SlotId) -> Option<Ownership> {
-        self.slots.get(&slot).map(|slot| slot.owner)
+        self.get(slot).map(|slot| slot.owner)
     }
 
     /// Topic and partition.
     pub(super) fn place(&self, slot: SlotId) -> Option<(&'static str, i32)> {
-        self.slots.get(&slot).map(|slot| (slot.topic, slot.partition))
+        self.get(slot).map(|slot| (slot.topic, slot.partition))
     }
 
     /// So many events came in.
     pub(super) fn opened(&mut self, slot: SlotId, events: usize) {
-        if let Some(slot) = self.slots.get_mut(&slot) {
+        if let Some(slot) = self.get_mut(slot) {
             slot.open += events;
         }
     }
 
     /// So many events are none of this lane's any more.
     pub(super) fn closed(&mut self, slot: SlotId, events: usize) {
-        if let Some(slot) = self.slots.get_mut(&slot) {
+        if let Some(slot) = self.get_mut(slot) {
             slot.open = slot.open.saturating_sub(events);
         }
     }
 
     pub(super) fn started(&mut self, slot: SlotId, offset: i64) {
-        if let Some(slot) = self.slots.get_mut(&slot) {
+        if let Some(slot) = self.get_mut(slot) {
             slot.started = slot.started.max(Some(offset));
         }
     }
 
     pub(super) fn highest_started(&self, slot: SlotId) -> Option<i64> {
-        self.slots.get(&slot)?.started
+        self.get(slot)?.started
     }
 
     /// Whether the ledger answers for the record: a later one of its key has a row.
     pub(super) fn is_answered(&mut self, slot: SlotId, key: Key, offset: i64) -> bool {
-        let Some(slot) = self.slots.get_mut(&slot).filter(|slot| !slot.answered.is_empty()) else {
+        if !self.has_answers {
             return false;
-        };
+        }
+        let Some(slot) = self.get_mut(slot) else { return false };
         match slot.answered.get(&key) {
             Some(last) if *last >= offset => true,
             Some(_) => {
@@ -91,14 +108,14 @@ impl Slots {
 
     /// `false` for a slot that is not here any more.
     pub(super) fn finish(&mut self, slot: SlotId) -> bool {
-        let Some(slot) = self.slots.get_mut(&slot) else { return false };
+        let Some(slot) = self.get_mut(slot) else { return false };
         slot.finishing = true;
         self.finishing += 1;
         true
     }
 
     pub(super) fn is_finishing(&self, slot: SlotId) -> bool {
-        self.slots.get(&slot).is_some_and(|slot| slot.finishing)
+        self.get(slot).is_some_and(|slot| slot.finishing)
     }
 
     /// Slots of which nothing is open any more; each is named once.
@@ -119,7 +136,8 @@ impl Slots {
 
     /// `false` for a slot that is not here any more.
     pub(super) fn forget(&mut self, slot: SlotId) -> bool {
-        let Some(slot) = self.slots.remove(&slot) else { return false };
+        let Ok(at) = self.slots.binary_search_by_key(&slot, |(id, _)| *id) else { return false };
+        let (_, slot) = self.slots.remove(at);
         self.finishing -= usize::from(slot.finishing);
         true
     }

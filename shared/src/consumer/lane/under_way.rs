@@ -28,7 +28,7 @@ pub(super) struct Work {
     pub(super) streak: Option<Streak>,
     /// Its id is that of another event: it is not to be handled, and goes by its place.
     pub(super) is_conflicting: bool,
-    /// Which handler is for it, once that was looked up.
+    /// The place of the handler that is for it.
     pub(super) handler: Option<usize>,
     /// The row that it has in the ledger, and the attempts that row knows of. `None` while it has none: it came from
     /// Kafka, and its offset is still open.
@@ -37,7 +37,8 @@ pub(super) struct Work {
 
 impl Work {
     /// An event that came from Kafka.
-    pub(super) fn new(slot: SlotId, key: Key, offset: i64, arrived: Arrived) -> Self {
+    pub(super) fn new(slot: SlotId, key: Key, arrived: Arrived, handler: Option<usize>) -> Self {
+        let offset = arrived.record().origin().offset;
         Self {
             slot,
             key,
@@ -47,7 +48,7 @@ impl Work {
             failing_since: None,
             streak: None,
             is_conflicting: false,
-            handler: None,
+            handler,
             row: None,
         }
     }
