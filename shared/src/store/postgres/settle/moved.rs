@@ -26,10 +26,10 @@ pub(super) async fn update(session: &Session, moves: &[Move<'_>]) -> Result<Hash
     if moves.is_empty() {
         return Ok(HashSet::new());
     }
-    let numbers = Column(moves.iter().map(|moved| moved.row.0).collect());
-    let known = Column(moves.iter().map(|moved| i64::from(moved.known)).collect());
-    let written = Written::of(moves.iter().map(|moved| moved.settlement));
+    let numbers = Column(moves.iter().map(|one| one.row.0).collect());
+    let known = Column(moves.iter().map(|one| i64::from(one.known)).collect());
+    let written = Written::of(moves.iter().map(|one| one.settlement));
     let rows: [Asked<'_>; 2] = [&numbers, &known];
-    let moved = session.query(UPDATE, &[&rows[..], &written.columns()[..]].concat()).await?;
-    moved.iter().map(|row| Ok(RowId(field(row, 0)?))).collect()
+    let rows = session.query(UPDATE, &[&rows[..], &written.columns()[..]].concat()).await?;
+    rows.iter().map(|row| Ok(RowId(field(row, 0)?))).collect()
 }
