@@ -14,6 +14,8 @@
 //! - **Numbers** are handed out before a commit, so that a lower one may appear later. The outbox is read from its lowest
 //!   row each time, never from where the last reading ended. Within a partition the epoch's lock keeps the order: the next
 //!   owner takes its first number after the last commit of the one before.
+//! - **Plans.** A young table grows faster than PostgreSQL counts its rows, and for a join with an array it would read all
+//!   of it. `cross join lateral (… limit 1)` makes it look up one row after the other, by index, whatever it believes.
 //! - **Clocks.** The database's alone.
 
 mod address;
