@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::address::Address;
-use super::error::Trouble;
+use super::address::{Address, CONNECT};
+use super::error::{Trouble, in_place};
 use super::session::Session;
 use crate::store::{Statement, StoreError};
 
@@ -61,7 +61,7 @@ impl Channel {
             let mut place = self.place.lock().await;
             let session = self.connected(&mut place, called).await?;
             let ended = timeout(LONGEST, in_transaction(&session, work(Arc::clone(&session)))).await;
-            let ended = ended.unwrap_or_else(|_| Err(Trouble::Store(self.too_slow())));
+            let ended = ended.unwrap_or_else(|_| Err(Trouble::Store(too_slow(LONGEST))));
             // A failed transaction is over before the connection is used again; where that fails, the connection goes.
             if ended.is_ok() || matches!(timeout(LONGEST / 10, session.batch("rollback")).await, Ok(Ok(()))) {
                 place.session = Some(session);
@@ -71,6 +71,9 @@ impl Channel {
                 Err(Trouble::Again(_)) if tries < TRIES => {
                     sleep(Duration::from_millis(fastrand::u64(1..10) * u64::from(tries))).await;
                     tries += 1;
+                }
+                Err(Trouble::Store(error)) => {
+                    return Err(in_place(error, &self.opening.address.place).into());
                 }
                 ended => return ended,
             }
@@ -94,20 +97,17 @@ impl Channel {
         }
         let Opening { address, id, statements } = &*self.opening;
         let statements = if self.has_effects { statements.as_slice() } else { &[] };
-        match timeout(2 * super::address::CONNECT, Session::open(address, id, statements)).await {
-            Ok(Ok(session)) => Ok(Arc::new(session)),
-            failed => {
-                let error = failed
-                    .map_or_else(|_| self.too_slow(), |ended| ended.err().unwrap_or_else(|| self.too_slow()));
-                place.failed = Some((Instant::now(), error.clone()));
-                Err(error)
-            }
+        let opened = timeout(2 * CONNECT, Session::open(address, id, statements)).await;
+        let opened = opened.unwrap_or_else(|_| Err(in_place(too_slow(2 * CONNECT), &address.place)));
+        if let Err(error) = &opened {
+            place.failed = Some((Instant::now(), error.clone()));
         }
+        opened.map(Arc::new)
     }
+}
 
-    fn too_slow(&self) -> StoreError {
-        StoreError::Unavailable(format!("{} takes too long to answer", self.opening.address.place))
-    }
+fn too_slow(limit: Duration) -> StoreError {
+    StoreError::Unavailable(format!("it takes longer than {} s to answer", limit.as_secs()))
 }
 
 async fn in_transaction<T>(

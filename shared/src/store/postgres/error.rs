@@ -34,7 +34,9 @@ impl From<StoreError> for Trouble {
 impl Trouble {
     /// Of a statement of the store's own.
     pub(super) fn of_store(error: &Error) -> Self {
-        common(error).unwrap_or_else(|| Self::Store(StoreError::Unusable(in_words(error))))
+        let own = |is_slow| if is_slow { StoreError::Unavailable } else { StoreError::Unusable };
+        let is_slow = error.code() == Some(&SqlState::QUERY_CANCELED);
+        common(error).unwrap_or_else(|| Self::Store(own(is_slow)(in_words(error))))
     }
 
     /// Of a handler's statement, or of the commit that makes its deferred constraints speak.
@@ -68,9 +70,11 @@ fn common(error: &Error) -> Option<Trouble> {
     let Some(code) = error.code().map(SqlState::code) else { return Some(unavailable()) };
     match (code, &code[..2]) {
         ("40001" | "40P01", _) => Some(Trouble::Again(in_words(error))),
-        // A statement's own time limit: it says nothing about the server.
+        // The time limit that somebody gave to statements: of an effect, it says nothing about the server.
         ("57014", _) => None,
-        ("25006" | "25P03", _) | (_, "08" | "40" | "53" | "57" | "58" | "XX") => Some(unavailable()),
+        ("25006" | "25P03" | "55P03", _) | (_, "08" | "40" | "53" | "57" | "58" | "XX") => {
+            Some(unavailable())
+        }
         _ => None,
     }
 }
@@ -84,5 +88,13 @@ pub(super) fn in_words(error: &Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
+    }
+}
+
+/// The same, with where it was, or what was being done, before it.
+pub(super) fn in_place(trouble: impl Into<StoreError>, what: &str) -> StoreError {
+    match trouble.into() {
+        StoreError::Unavailable(reason) => StoreError::Unavailable(format!("{what}: {reason}")),
+        StoreError::Unusable(reason) => StoreError::Unusable(format!("{what}: {reason}")),
     }
 }

@@ -1,7 +1,7 @@
 //! Brings the store's tables, and the handlers', to the version of this program.
 
 use super::address::Address;
-use super::error::Trouble;
+use super::error::{Trouble, in_place};
 use super::session::{Session, field};
 use crate::store::{Migration, StoreError};
 
@@ -75,13 +75,5 @@ pub(super) async fn id(session: &Session, address: &Address) -> Result<String, S
     match found.first() {
         Some(row) => Ok(field(row, 0)?),
         None => Err(StoreError::Unusable(format!("{place}: the store has lost its id"))),
-    }
-}
-
-/// The same, with what was being done before it.
-fn in_place(trouble: Trouble, what: &str) -> StoreError {
-    match StoreError::from(trouble) {
-        StoreError::Unavailable(reason) => StoreError::Unavailable(format!("{what}: {reason}")),
-        StoreError::Unusable(reason) => StoreError::Unusable(format!("{what}: {reason}")),
     }
 }

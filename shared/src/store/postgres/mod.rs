@@ -14,6 +14,8 @@
 //! - **Numbers** are handed out before a commit, so that a lower one may appear later. The outbox is read from its lowest
 //!   row each time, never from where the last reading ended. Within a partition the epoch's lock keeps the order: the next
 //!   owner takes its first number after the last commit of the one before.
+//! - **Plans.** A young table grows faster than PostgreSQL counts its rows, and for a join with an array it would read all
+//!   of it. `cross join lateral (… limit 1)` makes it look up one row after the other, by index, whatever it believes.
 //! - **Clocks.** The database's alone.
 
 mod address;
@@ -30,6 +32,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -71,6 +74,16 @@ impl Postgres {
     pub(crate) async fn open(url: &str, schemas: &[Schema]) -> Result<Self, StoreError> {
         let address = Address::parse(url)?;
         let migrations: Vec<_> = schemas.iter().flat_map(|schema| schema.migrations).collect();
+        let statements: Vec<_> =
+            schemas.iter().flat_map(|schema| schema.statements.iter().copied()).collect();
+        one_text_a_name(
+            "migration",
+            migrations.iter().map(|migration| (migration.name, migration.postgres)),
+        )?;
+        one_text_a_name(
+            "statement",
+            statements.iter().map(|statement| (statement.name, statement.postgres)),
+        )?;
         let id = migrate::migrate(&Session::connect(&address).await?, &address, &migrations).await?;
         let statements: Vec<_> =
             schemas.iter().flat_map(|schema| schema.statements.iter().copied()).collect();
@@ -188,6 +201,22 @@ impl Store for Postgres {
         }
         .boxed()
     }
+}
+
+/// Two handlers may share what they need, but not a name for two things.
+fn one_text_a_name(
+    what: &str,
+    named: impl Iterator<Item = (&'static str, &'static str)>,
+) -> Result<(), StoreError> {
+    let mut texts = HashMap::new();
+    for (name, text) in named {
+        if *texts.entry(name).or_insert(text) != text {
+            let error =
+                format!("two handlers have a {what} {name:?}, with different texts: rename one of them");
+            return Err(StoreError::Unusable(error));
+        }
+    }
+    Ok(())
 }
 
 /// In milliseconds, a hundred years at most: further no clock of a database needs to count.

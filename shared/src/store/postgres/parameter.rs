@@ -70,7 +70,9 @@ impl ToSql for Parameter<'_> {
             Value::Bytes(bytes) if *ty == Type::BYTEA => out.extend_from_slice(bytes),
             Value::Bytes(bytes) => {
                 out.extend_from_slice(b"\\x");
-                bytes.iter().for_each(|byte| out.extend_from_slice(format!("{byte:02x}").as_bytes()));
+                for byte in bytes {
+                    out.extend_from_slice(format!("{byte:02x}").as_bytes());
+                }
             }
         }
         Ok(IsNull::No)

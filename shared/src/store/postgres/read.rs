@@ -17,9 +17,11 @@ pub(super) async fn look_up(
     let known = "select n.at, l.status, l.hash = n.hash
         from event_store.consumer_group as g
         cross join unnest($2::bytea[], $3::bytea[], $4::bigint[]) with ordinality as n (source, id, hash, at)
-        join event_store.ledger as l on l.group_number = g.number
-            and event_store.indexed(l.source) = event_store.indexed(n.source)
-            and event_store.indexed(l.id) = event_store.indexed(n.id)
+        cross join lateral (
+            select * from event_store.ledger as l where l.group_number = g.number
+                and event_store.indexed(l.source) = event_store.indexed(n.source)
+                and event_store.indexed(l.id) = event_store.indexed(n.id)
+            limit 1) as l
         where event_store.indexed(g.name) = event_store.indexed($1)";
     let group = Bytes(group.as_bytes());
     let sources = Column(events.iter().map(|event| event.source.as_bytes()).collect());
@@ -40,7 +42,7 @@ pub(super) async fn look_up(
 pub(super) async fn load(session: &Session, rows: &[RowId]) -> Result<Vec<Loaded>, Trouble> {
     let deferred = "select l.number, l.attempts, coalesce(l.failing_for, 0), l.\"offset\", l.packed
         from unnest($1::bigint[]) with ordinality as n (number, at)
-        join event_store.ledger as l on l.number = n.number
+        cross join lateral (select * from event_store.ledger where number = n.number limit 1) as l
         where l.status = 3 and l.packed is not null order by n.at";
     let numbers = Column(rows.iter().map(|row| row.0).collect());
     session

@@ -39,9 +39,10 @@ impl fmt::Debug for Session {
 }
 
 /// What each session sets for itself. A member that is stopped inside a transaction must not keep its locks: another
-/// takes its partitions over. What is committed must be on the disk, because the offset moves then.
+/// takes its partitions over; nor does a transaction whose caller is gone wait for locks for ever. What is committed must be on the disk, because the offset moves then.
 const SETTINGS: &str = "
     set idle_in_transaction_session_timeout = '10s';
+    set lock_timeout = '20s';
     select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off';";
 
 impl Session {

@@ -24,17 +24,20 @@ struct Found {
     written_by: (i64, i64, i64, i64),
 }
 
+// `lateral` and `limit`: see "Plans" in the text of the store.
 const BY_NUMBER: &str = "
     select n.at, l.number, l.status, l.hash, l.partition, l.epoch, l.\"offset\", l.attempts
     from unnest($1::bigint[], $2::bigint[]) as n (at, number)
-    join event_store.ledger as l on l.number = n.number";
+    cross join lateral (select * from event_store.ledger where number = n.number limit 1) as l";
 
 const BY_IDENTITY: &str = "
     select n.at, l.number, l.status, l.hash, l.partition, l.epoch, l.\"offset\", l.attempts
     from unnest($1::bigint[], $2::integer[], $3::bytea[], $4::bytea[]) as n (at, group_number, source, id)
-    join event_store.ledger as l on l.group_number = n.group_number
-        and event_store.indexed(l.source) = event_store.indexed(n.source)
-        and event_store.indexed(l.id) = event_store.indexed(n.id)";
+    cross join lateral (
+        select * from event_store.ledger as l where l.group_number = n.group_number
+            and event_store.indexed(l.source) = event_store.indexed(n.source)
+            and event_store.indexed(l.id) = event_store.indexed(n.id)
+        limit 1) as l";
 
 /// The batch, and what is known of it so far.
 pub(super) struct Asked<'a> {

@@ -65,7 +65,7 @@ fn ty<'a>(row: &NewRow<'a>) -> Option<&'a [u8]> {
 
 fn time(row: &NewRow<'_>) -> Option<i64> {
     match &row.settlement.arrived {
-        Arrived::Event(event) => event.time().map(|time| time.as_millisecond()),
+        Arrived::Event(event) => event.time().map(jiff::Timestamp::as_millisecond),
         Arrived::Undecodable(undecodable) => undecodable.record.origin().timestamp,
     }
 }

@@ -47,7 +47,7 @@ impl<'a> Sorted<'a> {
     /// `numbers` has one for each settlement without a row.
     pub(super) fn of(asked: &[&'a Settlement], owners: &HashMap<i64, Owner>, numbers: &[i64]) -> Self {
         let (mut places, mut new, mut moves) = (Vec::with_capacity(asked.len()), Vec::new(), Vec::new());
-        let mut moved = HashSet::new();
+        let mut rows = HashSet::new();
         let mut numbers = numbers.iter().copied().map(RowId);
         for &settlement in asked {
             let owner = owners.get(&settlement.owner.partition);
@@ -56,7 +56,7 @@ impl<'a> Sorted<'a> {
                 continue;
             };
             if let Some((row, known)) = settlement.row {
-                if moved.insert(row) {
+                if rows.insert(row) {
                     moves.push(Move { row, known, settlement });
                     places.push(Place::Moved(row));
                 } else {
