@@ -41,7 +41,7 @@ pub fn store(config: &Config) -> anyhow::Result<(StoreUrl, Option<TemporaryStore
         return Ok((store.clone(), None));
     }
     if !config.embedded_broker {
-        return Ok((StoreUrl::sqlite("data/service-b.db"), None));
+        return Ok((StoreUrl::Sqlite("data/service-b.db".into()), None));
     }
     let temporary = TemporaryStore::new().context("cannot make a temporary store")?;
     Ok((temporary.url(), Some(temporary)))

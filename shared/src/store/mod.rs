@@ -71,10 +71,12 @@ mod patience;
 mod postgres;
 mod row;
 mod splitter;
+mod sqlite;
 #[cfg(test)]
 #[allow(dead_code, unused_imports, unused_macros, reason = "used by each database")]
 pub(crate) mod suite;
 mod temporary;
+mod url;
 
 use std::fmt;
 use std::time::Duration;
@@ -92,6 +94,8 @@ pub(crate) use self::row::{
 };
 pub(crate) use self::splitter::Splitter;
 pub use self::temporary::TemporaryStore;
+pub(crate) use self::url::open;
+pub use self::url::{BadStoreUrl, StoreUrl};
 
 /// Why the store cannot do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

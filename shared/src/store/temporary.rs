@@ -23,7 +23,7 @@ impl TemporaryStore {
 
     /// Where it is.
     pub fn url(&self) -> StoreUrl {
-        StoreUrl::sqlite(self.0.join("store.db"))
+        StoreUrl::Sqlite(self.0.join("store.db"))
     }
 }
 
