@@ -19,20 +19,10 @@ use rdkafka::producer::{DeliveryResult, Producer, ProducerContext, ThreadedProdu
 use tokio::sync::oneshot;
 
 use crate::client::{Connection, Context};
+use crate::dead_letter;
 use crate::event::Arrived;
 use crate::raw::{self, HeaderList, Outgoing};
-use crate::record::Origin;
 use crate::topic::Topic;
-
-const TOPIC: &str = "__dlq.errors.topic";
-const PARTITION: &str = "__dlq.errors.partition";
-const OFFSET: &str = "__dlq.errors.offset";
-const GROUP: &str = "__dlq.errors.group";
-const DELIVERY_COUNT: &str = "__dlq.errors.delivery.count";
-const MESSAGE: &str = "__dlq.errors.message";
-
-/// The longest reason that is written, in bytes: a reason may quote what was sent.
-const LONGEST_REASON: usize = 1000;
 
 /// A record on its way to the dead letters.
 #[derive(Debug)]
@@ -41,25 +31,6 @@ pub(super) struct DeadLetter {
     pub(super) reason: String,
     /// How often its handler was given it.
     pub(super) deliveries: u32,
-}
-
-impl DeadLetter {
-    /// The headers that are added, names and values.
-    fn headers(&self, group: &str) -> [(&'static str, String); 6] {
-        let Origin { topic, partition, offset, .. } = self.body.record().origin();
-        [
-            (TOPIC, topic.to_owned()),
-            (PARTITION, partition.to_string()),
-            (OFFSET, offset.to_string()),
-            (GROUP, group.to_owned()),
-            (DELIVERY_COUNT, self.deliveries.to_string()),
-            (MESSAGE, shortened(&self.reason)),
-        ]
-    }
-}
-
-fn shortened(reason: &str) -> String {
-    reason[..reason.floor_char_boundary(LONGEST_REASON)].to_owned()
 }
 
 /// Where dead letters go. The lanes need no more of it than this.
@@ -120,7 +91,8 @@ impl KafkaDeadLetters {
         for (name, value) in record.headers() {
             headers.add(name, value)?;
         }
-        for (name, value) in letter.headers(&self.group) {
+        let added = dead_letter::headers(record.origin(), &letter.reason, letter.deliveries, &self.group);
+        for (name, value) in added {
             headers.add(name.as_bytes(), Some(value.as_bytes()))?;
         }
         let outgoing = Outgoing {
@@ -170,35 +142,5 @@ impl ProducerContext for Acknowledgements {
 
     fn delivery(&self, result: &DeliveryResult<'_>, acknowledged: Box<Acknowledged>) {
         let _ = acknowledged.send(result.as_ref().map(|_| ()).map_err(|(error, _)| error.clone()));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::Undecodable;
-    use crate::record::RecordBuilder;
-
-    #[test]
-    fn the_headers_say_where_it_came_from_and_why_it_is_here() {
-        let origin = Origin { topic: "topic1", partition: 3, offset: 42, timestamp: None };
-        let record = RecordBuilder::default().start(None, None).finish(origin);
-        let undecodable = Undecodable { record, reason: String::new() };
-        let letter = DeadLetter {
-            body: Arrived::Undecodable(undecodable.into()),
-            reason: "é".repeat(1000),
-            deliveries: 2,
-        };
-        let headers = letter.headers("service-b").map(|(name, value)| (name.rsplit("errors.").next(), value));
-        let short = "é".repeat(LONGEST_REASON / 2);
-        let expected = [
-            ("topic", "topic1"),
-            ("partition", "3"),
-            ("offset", "42"),
-            ("group", "service-b"),
-            ("delivery.count", "2"),
-            ("message", &short),
-        ];
-        assert_eq!(headers, expected.map(|(name, value)| (Some(name), value.to_owned())));
     }
 }

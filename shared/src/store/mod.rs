@@ -64,6 +64,7 @@
 //!    rolls back and is tried again.
 
 mod effects;
+mod follow_up;
 mod identity;
 mod outbox;
 mod row;
@@ -75,8 +76,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub use self::effects::{Effects, Migration, Schema, Statement, Value};
+pub(crate) use self::follow_up::follow_ups;
 pub(crate) use self::identity::Identity;
-pub(crate) use self::outbox::{OutboxRecord, OutboxRow, SourcePosition};
+pub(crate) use self::outbox::{OutboxRecord, OutboxRow, Remaining, SourcePosition};
 pub(crate) use self::row::{
     Assigned, Assignee, DeferredRow, Known, Loaded, Ownership, Refusal, RowId, Settlement, Status, Step,
     Verdict, Wait, Waiting,
@@ -95,7 +97,7 @@ pub enum StoreError {
     Unusable(String),
 }
 
-type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// What the runtime asks of a database. Each call is one transaction, or several where the text says so; a call that
 /// is dropped may still take effect.
@@ -132,8 +134,12 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// How far that event source has been read.
     fn position(&self, source: &str) -> Answer<'_, Option<SourcePosition>>;
 
-    /// The lowest rows of the outbox, in order. Those that the broker has refused are among them, with their reason.
-    fn outbox(&self, most: usize) -> Answer<'_, Vec<OutboxRow>>;
+    /// The lowest rows of the outbox, in order: so many at most, and none after those that hold so many bytes together, but
+    /// at least one. Those that the broker has refused are among them, with their reason.
+    fn outbox(&self, most: usize, bytes: usize) -> Answer<'_, Vec<OutboxRow>>;
+
+    /// How many rows the outbox holds, those refused included, and how many of them the broker has refused.
+    fn remaining(&self) -> Answer<'_, Remaining>;
 
     /// These rows are in Kafka: they are deleted.
     fn relayed(&self, rows: Vec<i64>) -> Answer<'_, ()>;
