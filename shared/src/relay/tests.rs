@@ -121,6 +121,8 @@ async fn what_is_in_the_outbox_is_published_in_order_and_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_later_row_of_a_key_never_overtakes() {
     let setting = Setting::new();
+    // So long that the next batch is ready before the answer to the first.
+    setting.broker.set_round_trip_time(Duration::from_millis(30)).expect("slow");
     // The broker does not answer in time, cuts the connection, is not ready, and does not know the producer's sequence.
     for errors in [
         vec![Code::RequestTimedOut, Code::RequestTimedOut],
@@ -128,13 +130,18 @@ async fn a_later_row_of_a_key_never_overtakes() {
         vec![Code::NotEnoughReplicas],
         vec![Code::OutOfOrderSequenceNumber],
         vec![Code::UnknownTopicOrPartition],
+        vec![Code::InvalidRecord],
         vec![Code::MessageSizeTooLarge, Code::MessageSizeTooLarge],
         vec![Code::TopicAuthorizationFailed],
     ] {
         let setting = &setting;
         let key = &format!("{errors:?}");
-        setting.broker.push_request_errors(PRODUCE, &errors);
         let relay = setting.relay();
+        // The first row waits for a producer id; the others should not gather behind it.
+        setting.add("t", "first", [String::new()]).await;
+        relay.wake();
+        drained(&relay).await;
+        setting.broker.push_request_errors(PRODUCE, &errors);
         for number in 0..40 {
             setting.add("t", key, [number.to_string()]).await;
             relay.wake();
