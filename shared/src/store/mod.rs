@@ -69,6 +69,10 @@ mod identity;
 mod outbox;
 mod row;
 mod splitter;
+mod sqlite;
+#[cfg(test)]
+#[allow(dead_code, unused_imports, unused_macros, reason = "used by each database")]
+pub(crate) mod suite;
 
 use std::fmt;
 use std::time::Duration;

@@ -1,0 +1,74 @@
+//! Taking partitions over.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Result, Row};
+
+use crate::store::{Assigned, Assignee, DeferredRow, Ownership, RowId, Waiting};
+
+pub(super) fn assign(connection: &Connection, assignee: &Assignee) -> Result<Assigned> {
+    let Assignee { group, topic, partition, answers_from, dead_hold } = assignee;
+    connection
+        .prepare_cached("insert into groups (name) values (?1) on conflict (name) do nothing")?
+        .execute([group])?;
+    let (owner, pruned_below) = connection
+        .prepare_cached(
+            "insert into partitions (group_number, topic, partition, epoch)
+             values ((select number from groups where name = ?1), ?2, ?3, 1)
+             on conflict (group_number, topic, partition) do update set epoch = epoch + 1
+             returning number, epoch, pruned_below",
+        )?
+        .query_row((group, topic, partition), |row| {
+            Ok((Ownership { partition: row.get(0)?, epoch: row.get(1)? }, row.get(2)?))
+        })?;
+    let deferred = deferred(connection, owner.partition, *dead_hold)?;
+    let answered = match answers_from {
+        Some(offset) => answered(connection, owner.partition, *offset)?,
+        None => Vec::new(),
+    };
+    Ok(Assigned { owner, pruned_below, deferred, answered })
+}
+
+fn deferred(connection: &Connection, partition: i64, dead_hold: bool) -> Result<Vec<DeferredRow>> {
+    let now = Timestamp::now().as_millisecond();
+    connection
+        .prepare_cached(
+            "select row, key, offset, status, wait, due, pause from ledger
+             where partition = ?1 and status in (3, 4) and (status = 3 or ?2) order by row",
+        )?
+        .query_map((partition, dead_hold), |row| {
+            Ok(DeferredRow {
+                row: RowId(row.get(0)?),
+                key: row.get(1)?,
+                offset: row.get(2)?,
+                waiting: waiting(row, now)?,
+            })
+        })?
+        .collect()
+}
+
+fn waiting(row: &Row<'_>, now: i64) -> Result<Waiting> {
+    if row.get::<_, i64>(3)? == 4 {
+        return Ok(Waiting::Operator);
+    }
+    Ok(match row.get(4)? {
+        1 => {
+            let (due, pause): (i64, i64) = (row.get(5)?, row.get(6)?);
+            // Never longer than asked for: the clock may have been set back.
+            Waiting::Retry(Duration::from_millis(due.saturating_sub(now).clamp(0, pause.max(0)) as u64))
+        }
+        3 => Waiting::Until(row.get(5)?),
+        _ => Waiting::Behind,
+    })
+}
+
+fn answered(connection: &Connection, partition: i64, from: i64) -> Result<Vec<(Option<Vec<u8>>, i64)>> {
+    connection
+        .prepare_cached(
+            "select key, max(offset) from ledger where partition = ?1 and offset >= ?2 and key is not null group by key
+             union all select null, offset from ledger where partition = ?1 and offset >= ?2 and key is null",
+        )?
+        .query_map((partition, from), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}

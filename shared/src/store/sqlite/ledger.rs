@@ -1,0 +1,191 @@
+//! One row of the ledger: inserted, or moved on.
+
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Result, ToSql};
+use uuid::Uuid;
+
+use super::names::Name;
+use super::trouble::Failure;
+use crate::event::Arrived;
+use crate::store::{Identity, RowId, Settlement, Status, Step, Verdict, Wait};
+
+const INSERT: &str = "
+    insert into ledger (partition, offset, scope, id, hash, key, type, time, status, attempts, seen, settled,
+        wait, due, pause, failing_for, reason, packed)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+    on conflict (scope, id) do nothing";
+
+const FIND: &str = "select status, hash from ledger where scope = ?1 and id = ?2";
+
+const MOVE: &str = "
+    update ledger set status = ?4, attempts = ?5, settled = ?6, wait = ?7, due = ?8, pause = ?9,
+        failing_for = coalesce(?10, failing_for),
+        reason = case when ?4 in (2, 7) then null else coalesce(?11, reason) end,
+        packed = case when ?4 in (2, 7) then null else packed end
+    where row = ?1 and partition = ?2 and status = 3 and attempts = ?3";
+
+const STATUS: &str = "select status from ledger where row = ?1 and partition = ?2";
+
+/// An id as rows hold it: half as long where it is a UUID. Only the canonical form is one, so that no two collide.
+pub(super) enum Id<'a> {
+    Uuid(Uuid),
+    Text(&'a str),
+}
+
+impl<'a> Id<'a> {
+    pub(super) fn of(id: &'a str) -> Self {
+        let canonical = id.len() == 36 && !id.bytes().any(|byte| byte.is_ascii_uppercase());
+        match Uuid::try_parse(id) {
+            Ok(uuid) if canonical => Self::Uuid(uuid),
+            _ => Self::Text(id),
+        }
+    }
+}
+
+impl ToSql for Id<'_> {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Uuid(uuid) => Ok(uuid.as_bytes().as_slice().into()),
+            Self::Text(text) => Ok((*text).into()),
+        }
+    }
+}
+
+/// The statements of one transaction, and when it is.
+pub(super) struct Ledger<'a> {
+    connection: &'a Connection,
+    insert: CachedStatement<'a>,
+    now: i64,
+}
+
+/// What a step makes of its row.
+struct State<'a> {
+    status: Status,
+    settled: Option<i64>,
+    /// wait, due, pause, failing for.
+    waiting: [Option<i64>; 4],
+    reason: Option<&'a str>,
+}
+
+impl<'a> Ledger<'a> {
+    pub(super) fn new(connection: &'a Connection, now: i64) -> Result<Self> {
+        Ok(Self { connection, insert: connection.prepare_cached(INSERT)?, now })
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        scope: &Name<'_>,
+        ty: Option<&Name<'_>>,
+        identity: &Identity,
+        settlement: &Settlement,
+    ) -> Result<Verdict, Failure> {
+        let record = settlement.arrived.record();
+        let State { status, settled, waiting: [wait, due, pause, failing_for], reason } =
+            self.state(&settlement.step);
+        let packed = matches!(status, Status::Deferred | Status::Dead).then(|| record.pack());
+        let inserted = self.insert.execute(rusqlite::params![
+            settlement.owner.partition,
+            record.origin().offset,
+            scope,
+            Id::of(&identity.id),
+            identity.hash,
+            record.key(),
+            ty,
+            time(&settlement.arrived),
+            status as i64,
+            settlement.attempts,
+            self.now,
+            settled,
+            wait,
+            due,
+            pause,
+            failing_for,
+            reason,
+            packed,
+        ])?;
+        if inserted == 1 {
+            return Ok(Verdict::Settled(RowId(self.connection.last_insert_rowid())));
+        }
+        let (status, hash) =
+            find(self.connection, scope, &identity.id)?.unwrap_or((Status::Deleted, identity.hash));
+        Ok(if hash == identity.hash { Verdict::Known(status) } else { Verdict::Conflict })
+    }
+
+    /// Moves a deferred row on from the attempt that was begun. A row that is gone is answered "deleted".
+    pub(super) fn move_row(
+        &mut self,
+        row: RowId,
+        attempts: u32,
+        settlement: &Settlement,
+    ) -> Result<Verdict, Failure> {
+        let State { status, settled, waiting: [wait, due, pause, failing_for], reason } =
+            self.state(&settlement.step);
+        let partition = settlement.owner.partition;
+        let moved = self.connection.prepare_cached(MOVE)?.execute(rusqlite::params![
+            row.0,
+            partition,
+            attempts,
+            status as i64,
+            settlement.attempts,
+            settled,
+            wait,
+            due,
+            pause,
+            failing_for,
+            reason,
+        ])?;
+        if moved == 1 {
+            return Ok(Verdict::Settled(row));
+        }
+        let present: Option<i64> = self
+            .connection
+            .prepare_cached(STATUS)?
+            .query_row((row.0, partition), |row| row.get(0))
+            .optional()?;
+        Ok(Verdict::Known(present.and_then(Status::of).unwrap_or(Status::Deleted)))
+    }
+
+    fn state<'s>(&self, step: &'s Step) -> State<'s> {
+        let now = Some(self.now);
+        let for_good = |status| State { status, settled: now, waiting: [None; 4], reason: None };
+        match step {
+            Step::Handled { .. } => for_good(Status::Handled),
+            Step::Expired => for_good(Status::Expired),
+            Step::Dead { reason, .. } => State { reason: Some(reason), ..for_good(Status::Dead) },
+            Step::Deferred { wait, reason } => State {
+                status: Status::Deferred,
+                settled: None,
+                waiting: self.waiting(*wait),
+                reason: reason.as_deref(),
+            },
+        }
+    }
+
+    fn waiting(&self, wait: Wait) -> [Option<i64>; 4] {
+        match wait {
+            Wait::Retry { pause, failing_for } => {
+                let pause = pause.as_millis() as i64;
+                [Some(1), Some(self.now + pause), Some(pause), Some(failing_for.as_millis() as i64)]
+            }
+            Wait::Behind => [Some(2), None, None, None],
+            Wait::Until(moment) => [Some(3), Some(moment), None, None],
+        }
+    }
+}
+
+/// Status and hash of an event's row.
+pub(super) fn find(connection: &Connection, scope: &Name<'_>, id: &str) -> Result<Option<(Status, i64)>> {
+    connection
+        .prepare_cached(FIND)?
+        .query_row((scope, Id::of(id)), |row| {
+            Ok((Status::of(row.get(0)?).unwrap_or(Status::Deleted), row.get(1)?))
+        })
+        .optional()
+}
+
+fn time(arrived: &Arrived) -> Option<i64> {
+    match arrived {
+        Arrived::Event(event) => event.time().map(jiff::Timestamp::as_millisecond),
+        Arrived::Undecodable(undecodable) => undecodable.record.origin().timestamp,
+    }
+}

@@ -1,0 +1,124 @@
+//! The store in a file: SQLite. One thread writes, one reads; several processes may share the file.
+
+mod assign;
+mod effects;
+mod file;
+mod ledger;
+mod migrate;
+mod names;
+mod outbox;
+mod prune;
+mod read;
+mod settle;
+mod trouble;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::file::{File, Place, Role};
+use self::worker::Worker;
+use super::{
+    Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership, RowId, Schema,
+    Settlement, SourcePosition, Store, StoreError, Verdict,
+};
+
+/// How long to wait for other processes' transactions, which take milliseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A store in a file.
+#[derive(Debug)]
+pub(super) struct SqliteStore {
+    id: String,
+    writer: Worker,
+    reader: Worker,
+}
+
+impl SqliteStore {
+    /// Opens the file, or makes it.
+    pub(super) async fn open(path: &Path, schemas: &[Schema]) -> Result<Self, StoreError> {
+        Self::open_with(path, schemas, PATIENCE).await
+    }
+
+    async fn open_with(path: &Path, schemas: &[Schema], patience: Duration) -> Result<Self, StoreError> {
+        let place = Arc::new(Place { path: path.to_owned(), schemas: schemas.to_vec(), patience });
+        let writer = Worker::start("store", File::new(Arc::clone(&place), Role::Writer, None))?;
+        let id = writer.ask(File::id).await?;
+        let reader = Worker::start("store reads", File::new(place, Role::Reader, Some(id.clone())))?;
+        Ok(Self { id, writer, reader })
+    }
+}
+
+impl Store for SqliteStore {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn assign(&self, partitions: Vec<Assignee>) -> Answer<'_, Vec<Assigned>> {
+        self.writer.ask(move |file| {
+            file.ask(|connection, _| {
+                Ok(partitions
+                    .iter()
+                    .map(|assignee| assign::assign(connection, assignee))
+                    .collect::<rusqlite::Result<_>>()?)
+            })
+        })
+    }
+
+    fn look_up(&self, group: &str, events: Vec<Identity>) -> Answer<'_, Vec<Option<Known>>> {
+        let group = group.to_owned();
+        self.reader.ask(move |file| {
+            file.ask(|connection, names| Ok(read::look_up(connection, names, &group, &events)?))
+        })
+    }
+
+    fn settle(&self, batch: Arc<[Settlement]>) -> Answer<'_, Vec<Verdict>> {
+        self.writer.settle(batch)
+    }
+
+    fn load(&self, rows: Vec<RowId>) -> Answer<'_, Vec<Loaded>> {
+        self.reader.ask(move |file| file.ask(|connection, _| Ok(read::load(connection, &rows)?)))
+    }
+
+    fn prune(&self, below: Vec<(Ownership, i64)>, older_than: Duration) -> Answer<'_, usize> {
+        self.writer
+            .ask(move |file| file.ask(|connection, _| Ok(prune::prune(connection, &below, older_than)?)))
+    }
+
+    fn enqueue(
+        &self,
+        records: Vec<OutboxRecord>,
+        position: Option<SourcePosition>,
+        bound: usize,
+    ) -> Answer<'_, bool> {
+        self.writer.ask(move |file| {
+            file.ask(|connection, _| outbox::enqueue(connection, &records, position.as_ref(), bound))
+        })
+    }
+
+    fn position(&self, source: &str) -> Answer<'_, Option<SourcePosition>> {
+        let source = source.to_owned();
+        self.reader.ask(move |file| file.ask(|connection, _| Ok(outbox::position(connection, &source)?)))
+    }
+
+    fn outbox(&self, most: usize) -> Answer<'_, Vec<OutboxRow>> {
+        self.reader.ask(move |file| file.ask(|connection, _| Ok(outbox::lowest(connection, most)?)))
+    }
+
+    fn relayed(&self, rows: Vec<i64>) -> Answer<'_, ()> {
+        self.writer.ask(move |file| file.ask(|connection, _| Ok(outbox::relayed(connection, &rows)?)))
+    }
+
+    fn refused(&self, row: i64, reason: String) -> Answer<'_, ()> {
+        self.writer.ask(move |file| file.ask(|connection, _| Ok(outbox::refused(connection, row, &reason)?)))
+    }
+
+    fn lease(&self, holder: &str, term: Duration) -> Answer<'_, bool> {
+        let holder = holder.to_owned();
+        self.writer.ask(move |file| file.ask(|connection, _| Ok(outbox::lease(connection, &holder, term)?)))
+    }
+}

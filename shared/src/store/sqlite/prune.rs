@@ -1,0 +1,74 @@
+//! Deleting rows that nobody will ask for again.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Result};
+
+use crate::store::Ownership;
+
+/// The most rows a call, so that nobody waits long behind it.
+const MOST: usize = 5_000;
+
+pub(super) fn prune(
+    connection: &Connection,
+    below: &[(Ownership, i64)],
+    older_than: Duration,
+) -> Result<usize> {
+    let below = still_owned(connection, below)?;
+    if below.is_empty() {
+        return Ok(0);
+    }
+    let age = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
+    let rows = prunable(connection, &below, Timestamp::now().as_millisecond().saturating_sub(age))?;
+    let mut delete = connection.prepare_cached("delete from ledger where row = ?1")?;
+    let mut raised = HashMap::new();
+    for (row, partition, offset) in &rows {
+        delete.execute([row])?;
+        let highest = raised.entry(*partition).or_insert(*offset);
+        *highest = (*highest).max(*offset);
+    }
+    let mut raise = connection
+        .prepare_cached("update partitions set pruned_below = max(pruned_below, ?2) where number = ?1")?;
+    for (partition, highest) in raised {
+        raise.execute((partition, highest + 1))?;
+    }
+    Ok(rows.len())
+}
+
+fn still_owned(connection: &Connection, below: &[(Ownership, i64)]) -> Result<HashMap<i64, i64>> {
+    let mut owned = connection.prepare_cached("select 1 from partitions where number = ?1 and epoch = ?2")?;
+    let mut kept = HashMap::new();
+    for (owner, offset) in below {
+        if owned.exists((owner.partition, owner.epoch))? {
+            kept.insert(owner.partition, *offset);
+        }
+    }
+    Ok(kept)
+}
+
+/// Row, partition and offset of the lowest rows to delete. Rows lie in the order in which they were made: what comes
+/// after the first that is too young is younger still.
+fn prunable(
+    connection: &Connection,
+    below: &HashMap<i64, i64>,
+    settled_by: i64,
+) -> Result<Vec<(i64, i64, i64)>> {
+    let mut statement = connection
+        .prepare_cached("select row, partition, offset, status, seen, settled from ledger order by row")?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(4)? > settled_by || found.len() == MOST {
+            break;
+        }
+        let (partition, offset): (i64, i64) = (row.get(1)?, row.get(2)?);
+        let is_below = below.get(&partition).is_some_and(|below| offset < *below);
+        let is_for_good = matches!(row.get(3)?, 2 | 6 | 7 | 8);
+        if is_below && is_for_good && row.get::<_, Option<i64>>(5)?.is_some_and(|at| at <= settled_by) {
+            found.push((row.get(0)?, partition, offset));
+        }
+    }
+    Ok(found)
+}

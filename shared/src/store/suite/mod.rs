@@ -1,0 +1,179 @@
+//! One suite of scenarios for every database that can be a store: who passes it keeps the promises in
+//! [`store`](super).
+//!
+//! A database brings a [`Bench`] and one line, `scenarios!(make)`, where `async fn make() -> impl Bench` gives a
+//! database that nobody else uses.
+
+mod dead;
+mod draft;
+mod effects;
+mod hostile;
+mod outbox;
+mod pruning;
+mod settling;
+mod sharing;
+mod waiting;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+pub(crate) use self::dead::*;
+pub(crate) use self::draft::*;
+pub(crate) use self::effects::*;
+pub(crate) use self::hostile::*;
+pub(crate) use self::outbox::*;
+pub(crate) use self::pruning::*;
+pub(crate) use self::settling::*;
+pub(crate) use self::sharing::*;
+pub(crate) use self::waiting::*;
+use super::{Assigned, Assignee, Migration, Ownership, Schema, Settlement, Statement, Store, Verdict};
+
+/// A database for one scenario.
+pub(crate) trait Bench: Sync {
+    /// Opens it with [`SCHEMA`], as one more member: every member of a scenario sees the same rows.
+    fn open(&self) -> BoxFuture<'_, Arc<dyn Store>>;
+
+    /// Executes a statement beside the store, and gives the first column of its first row, 0 where there is none.
+    /// Asked are the suite's own table `notes`, `outbox`, and of `ledger` the columns `status`, `due` and `packed`.
+    fn sql<'a>(&'a self, text: &'a str) -> BoxFuture<'a, i64>;
+}
+
+/// What the handlers of the suite write.
+pub(crate) const SCHEMA: Schema = Schema {
+    migrations: &[Migration {
+        name: "suite: notes",
+        sqlite: "create table notes (note text primary key, number integer, ratio real, bytes blob)",
+        postgres: "create table notes (note text primary key, number bigint, ratio double precision, bytes bytea)",
+    }],
+    statements: &[&NOTE, &NUMBER],
+};
+
+/// Refused where the note is there already.
+pub(crate) static NOTE: Statement = Statement {
+    name: "note",
+    sqlite: "insert into notes (note) values (?1)",
+    postgres: "insert into notes (note) values ($1)",
+};
+
+/// A value of each type; takes the place of the note that is there.
+pub(crate) static NUMBER: Statement = Statement {
+    name: "number",
+    sqlite: "insert into notes (note, number, ratio, bytes) values (?1, ?2, ?3, ?4)
+             on conflict (note) do update set number = excluded.number",
+    postgres: "insert into notes (note, number, ratio, bytes) values ($1, $2, $3, $4)
+               on conflict (note) do update set number = excluded.number",
+};
+
+/// Never registered.
+pub(crate) static STRANGER: Statement =
+    Statement { name: "stranger", sqlite: "delete from notes", postgres: "delete from notes" };
+
+/// The topic of the suite's events.
+pub(crate) const TOPIC: &str = "orders";
+
+/// A member that owns partition 0 of the topic.
+pub(crate) struct Member {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) owner: Ownership,
+    pub(crate) assigned: Assigned,
+}
+
+impl Member {
+    pub(crate) async fn join(bench: &dyn Bench) -> Self {
+        Self::own(bench.open().await, assignee()).await
+    }
+
+    pub(crate) async fn own(store: Arc<dyn Store>, assignee: Assignee) -> Self {
+        let mut assigned = store.assign(vec![assignee]).await.expect("assigned");
+        assert_eq!(assigned.len(), 1);
+        let assigned = assigned.remove(0);
+        Self { store, owner: assigned.owner, assigned }
+    }
+
+    pub(crate) async fn settle(&self, batch: impl Into<Arc<[Settlement]>>) -> Vec<Verdict> {
+        self.store.settle(batch.into()).await.expect("settled")
+    }
+
+    pub(crate) async fn settle_one(&self, settlement: Settlement) -> Verdict {
+        let mut verdicts = self.settle([settlement]).await;
+        assert_eq!(verdicts.len(), 1);
+        verdicts.remove(0)
+    }
+}
+
+pub(crate) fn assignee() -> Assignee {
+    Assignee {
+        group: "service-b".to_owned(),
+        topic: TOPIC.to_owned(),
+        partition: 0,
+        answers_from: None,
+        dead_hold: false,
+    }
+}
+
+/// Makes a test of every scenario. Attributes before the name are put on each.
+macro_rules! scenarios {
+    ($(#[$attribute:meta])* $make:path) => {
+        $crate::store::suite::scenarios! { @each [$(#[$attribute])*] $make:
+            every_step_becomes_a_row
+            an_empty_batch_is_settled
+            an_event_that_comes_again_is_known
+            the_same_id_with_another_content_is_a_conflict
+            what_has_no_id_goes_by_its_place
+            what_is_known_can_be_looked_up
+            a_settle_that_is_repeated_applies_nothing_twice
+            a_row_moves_only_from_the_attempt_that_was_begun
+            a_row_that_is_moved_twice_moves_once
+            a_member_that_lost_the_partition_settles_nothing
+            one_lost_partition_takes_no_other_with_it
+            groups_do_not_see_each_other
+            two_members_insert_the_same_event_once
+            the_store_is_the_same_for_every_member
+            effects_and_their_row_come_together
+            follow_up_events_go_to_the_outbox
+            effects_of_known_events_are_not_applied
+            of_a_large_batch_only_the_refused_one_and_its_key_are_left
+            a_refused_event_leaves_the_row_it_had
+            statements_that_nobody_registered_are_refused
+            parameters_keep_their_types
+            odd_parameters_are_refused
+            deferred_events_are_there_after_opening_again
+            a_pause_is_never_longer_than_asked_for
+            waiting_for_a_moment_and_behind_others
+            rows_are_named_by_row_and_not_by_offset
+            only_what_is_deferred_is_loaded
+            records_are_kept_only_while_they_are_needed
+            rows_answer_for_earlier_records
+            a_dead_event_and_its_letter_come_together
+            a_dead_event_holds_its_key_where_that_is_wanted
+            pruning_takes_what_is_settled_for_good
+            pruning_keeps_what_is_younger_above_or_anothers
+            pruning_is_bounded
+            records_are_added_with_the_position_of_their_source
+            the_outbox_is_bounded
+            the_outbox_gives_its_lowest_rows
+            a_refused_record_stays
+            a_number_of_the_outbox_is_never_used_again
+            the_lease_has_one_holder
+            the_lease_expires
+            an_empty_key_is_no_null_key
+            ids_do_not_collide
+            sources_and_ids_do_not_flow_into_each_other
+            odd_texts_come_back_as_they_were
+            very_long_ids_work
+            many_sources_and_types_work
+        }
+    };
+    (@each $attributes:tt $make:path: $($name:ident)*) => {
+        $($crate::store::suite::scenarios! { @one $attributes $make: $name })*
+    };
+    (@one [$(#[$attribute:meta])*] $make:path: $name:ident) => {
+        #[tokio::test]
+        $(#[$attribute])*
+        async fn $name() {
+            $crate::store::suite::$name(&$make().await).await;
+        }
+    };
+}
+pub(crate) use scenarios;

@@ -1,0 +1,101 @@
+//! Records still to be published, positions of event sources, and the lease.
+
+use std::time::Duration;
+
+use super::{Bench, outgoing};
+use crate::store::{OutboxRow, SourcePosition, Store};
+
+fn position(at: i64) -> SourcePosition {
+    SourcePosition { source: "file.jsonl".to_owned(), at, number: at / 10 }
+}
+
+async fn enqueue(store: &dyn Store, names: &[&str], bound: usize) -> bool {
+    let records = names.iter().map(|name| outgoing("orders", name)).collect();
+    store.enqueue(records, None, bound).await.expect("asked")
+}
+
+async fn outbox(store: &dyn Store, most: usize) -> Vec<OutboxRow> {
+    store.outbox(most).await.expect("read")
+}
+
+fn names(rows: &[OutboxRow]) -> Vec<String> {
+    rows.iter().map(|row| String::from_utf8_lossy(&row.packed).into_owned()).collect()
+}
+
+pub(crate) async fn records_are_added_with_the_position_of_their_source(bench: &dyn Bench) {
+    let store = bench.open().await;
+    assert_eq!(store.position("file.jsonl").await, Ok(None));
+    let records = vec![outgoing("orders", "1"), outgoing("payments", "2")];
+    assert_eq!(store.enqueue(records, Some(position(100)), 10).await, Ok(true));
+    assert_eq!(store.enqueue(Vec::new(), Some(position(200)), 10).await, Ok(true));
+    let other = bench.open().await;
+    assert_eq!(other.position("file.jsonl").await, Ok(Some(position(200))));
+    assert_eq!(other.position("another").await, Ok(None));
+    assert_eq!(names(&outbox(&*other, 10).await), ["1", "2"]);
+}
+
+pub(crate) async fn the_outbox_is_bounded(bench: &dyn Bench) {
+    let store = bench.open().await;
+    assert!(enqueue(&*store, &["1", "2"], 2).await, "up to the bound");
+    let full = store.enqueue(vec![outgoing("orders", "3")], Some(position(100)), 2).await;
+    assert_eq!(full, Ok(false));
+    assert_eq!(store.position("file.jsonl").await, Ok(None), "nothing of it is there");
+    let first = outbox(&*store, 1).await[0].number;
+    store.relayed(vec![first]).await.expect("relayed");
+    assert!(enqueue(&*store, &["3"], 2).await);
+    assert_eq!(names(&outbox(&*store, 10).await), ["2", "3"]);
+}
+
+pub(crate) async fn the_outbox_gives_its_lowest_rows(bench: &dyn Bench) {
+    let store = bench.open().await;
+    assert_eq!(outbox(&*store, 10).await, []);
+    assert!(enqueue(&*store, &["1", "2", "3", "4"], 10).await);
+    let rows = outbox(&*store, 3).await;
+    assert_eq!(names(&rows), ["1", "2", "3"]);
+    assert!(rows.is_sorted_by(|one, next| one.number < next.number));
+    store.relayed(vec![rows[0].number, rows[2].number]).await.expect("relayed");
+    store.relayed(vec![rows[0].number]).await.expect("once more is nothing");
+    store.relayed(Vec::new()).await.expect("none");
+    assert_eq!(names(&outbox(&*store, 3).await), ["2", "4"]);
+}
+
+pub(crate) async fn a_refused_record_stays(bench: &dyn Bench) {
+    let store = bench.open().await;
+    assert!(enqueue(&*store, &["1", "2"], 10).await);
+    let first = outbox(&*store, 1).await[0].number;
+    store.refused(first, "too large".to_owned()).await.expect("noted");
+    let rows = outbox(&*bench.open().await, 10).await;
+    assert_eq!(names(&rows), ["1", "2"]);
+    assert_eq!(rows[0].refused.as_deref(), Some("too large"));
+    assert_eq!(rows[1].refused, None);
+}
+
+/// A relay that lost its lease may still say "relayed" of a number that it knows.
+pub(crate) async fn a_number_of_the_outbox_is_never_used_again(bench: &dyn Bench) {
+    let store = bench.open().await;
+    assert!(enqueue(&*store, &["1"], 10).await);
+    let old = outbox(&*store, 1).await[0].number;
+    store.relayed(vec![old]).await.expect("relayed");
+    let later = bench.open().await;
+    assert!(enqueue(&*later, &["2"], 10).await);
+    assert!(outbox(&*later, 1).await[0].number > old);
+    store.relayed(vec![old]).await.expect("relayed");
+    assert_eq!(names(&outbox(&*later, 10).await), ["2"]);
+}
+
+pub(crate) async fn the_lease_has_one_holder(bench: &dyn Bench) {
+    let (one, other) = (bench.open().await, bench.open().await);
+    let term = Duration::from_secs(60);
+    assert_eq!(one.lease("one", term).await, Ok(true));
+    assert_eq!(other.lease("other", term).await, Ok(false));
+    assert_eq!(one.lease("one", term).await, Ok(true), "renewed");
+    assert_eq!(other.lease("other", term).await, Ok(false));
+}
+
+pub(crate) async fn the_lease_expires(bench: &dyn Bench) {
+    let (one, other) = (bench.open().await, bench.open().await);
+    let term = Duration::from_secs(60);
+    assert_eq!(one.lease("one", Duration::ZERO).await, Ok(true));
+    assert_eq!(other.lease("other", term).await, Ok(true));
+    assert_eq!(one.lease("one", term).await, Ok(false), "another has it by now");
+}
