@@ -73,6 +73,7 @@ mod sqlite;
 #[cfg(test)]
 #[allow(dead_code, unused_imports, unused_macros, reason = "used by each database")]
 pub(crate) mod suite;
+mod url;
 
 use std::fmt;
 use std::time::Duration;
@@ -88,6 +89,8 @@ pub(crate) use self::row::{
     Verdict, Wait, Waiting,
 };
 pub(crate) use self::splitter::Splitter;
+pub(crate) use self::url::open;
+pub use self::url::{BadStoreUrl, StoreUrl};
 
 /// Why the store cannot do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -156,7 +156,7 @@ pub(crate) enum Wait {
 pub(crate) enum Verdict {
     /// Row, effects and outbox rows are there.
     Settled(RowId),
-    /// Its id is there already, with that status: nothing was applied.
+    /// Its id is there already, with that status: nothing was applied. Of a row that is gone: `Deleted`.
     Known(Status),
     /// Its id is there already, with another content: nothing was applied.
     Conflict,

@@ -1,5 +1,8 @@
 //! The suite over SQLite, and what only a file can do.
 
+mod faults;
+mod speed;
+
 use std::path::PathBuf;
 
 use futures_util::FutureExt;
