@@ -26,6 +26,7 @@ pub mod broker;
 pub mod client;
 pub mod config;
 pub mod consumer;
+mod dead_letter;
 pub mod event;
 pub mod producer;
 mod raw;

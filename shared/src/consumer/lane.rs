@@ -11,6 +11,7 @@ mod slots;
 mod under_way;
 mod verdicts;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -29,16 +30,17 @@ use self::slots::Slots;
 use self::under_way::{UnderWay, Work};
 use super::blocked_keys::BlockedKeys;
 use super::brake::SharedBrake;
-use super::dead_letter::DeadLetters;
 use super::handler::HandleError;
 use super::handlers::Handlers;
 use super::key_queues::KeyQueues;
 use super::outcome::Outcome;
 use super::retry::RetryPolicy;
 use super::{Counts, Key, OnDead, SlotId, Unhandled};
+use crate::dead_letter;
 use crate::event::{Arrived, Event};
 use crate::record::Record;
 use crate::store::{DeferredRow, Effects, Ownership, Settlement, Step, Store, StoreError, follow_ups};
+use crate::topic::Topic;
 
 const CONFLICT: &str = "its id is that of another event with another content";
 
@@ -111,7 +113,8 @@ pub(super) struct Common {
     pub(super) permits: Arc<Semaphore>,
     pub(super) group: String,
     pub(super) store: Arc<dyn Store>,
-    pub(super) dead_letters: DeadLetters,
+    /// The dead-letter topic of each topic.
+    pub(super) dead_letters: HashMap<String, Topic>,
     /// Told when the outbox has something new.
     pub(super) relay: Arc<Notify>,
     pub(super) counts: Arc<Counts>,
@@ -352,7 +355,8 @@ impl Lane {
     fn bury(&mut self, work: Work, reason: String, holds_key: bool) {
         let origin = work.arrived.record().origin();
         tracing::warn!(place = %origin, deliveries = work.attempts, "dead letter: {reason}");
-        let letter = self.common.dead_letters.record(&work.arrived, &reason, work.attempts);
+        let Some(topic) = self.common.dead_letters.get(origin.topic) else { return };
+        let letter = dead_letter::letter(&work.arrived, &reason, work.attempts, &self.common.group, topic);
         self.settle(work, Step::Dead { reason, letter }, Then::Dead, holds_key);
     }
 

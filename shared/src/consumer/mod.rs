@@ -11,7 +11,7 @@
 //! - One event of a key at a time, in order, also while one is tried again: `key_queues.rs`.
 //! - A clean rebalance or stop repeats nothing: `poll.rs` halts the lanes, brings to its end everything below
 //!   the highest offset started, commits, and only then lets go.
-//! - A bad record stops nothing: `dead_letter.rs`, awaited before its offset counts as settled.
+//! - A bad record stops nothing: it is dead in the ledger, its letter in the outbox, in one transaction.
 //!
 //! What breaks the order of a key: a partition count that changes. What breaks "repeats nothing": kill -9, or
 //! handlers that outlast the deadline; both are repeats, never losses.
@@ -19,7 +19,6 @@
 mod assignment;
 mod blocked_keys;
 mod brake;
-mod dead_letter;
 mod handler;
 mod handlers;
 mod key_queues;
@@ -31,6 +30,7 @@ mod retry;
 mod tracker;
 mod window;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
@@ -47,7 +47,6 @@ pub use self::retry::RetryPolicy;
 pub use crate::store::{Effects, Migration, Schema, Statement, Value};
 
 use self::brake::SharedBrake;
-use self::dead_letter::DeadLetters;
 use self::lane::{Common, Lane};
 use self::poll::PollThread;
 use crate::client::{Connection, Group};
@@ -229,7 +228,10 @@ pub async fn run(
     };
     let result = result.context("the poll thread ended without a word: a bug")?;
     while threads.lanes.join_next().await.is_some() {}
-    relay.stop(deadline, until_caught_up).await;
+    if until_caught_up && tokio::time::timeout(deadline, relay.drained()).await.is_err() {
+        tracing::warn!("the outbox is not empty: what is left in it is published by the next run");
+    }
+    relay.stop(deadline).await;
     result?;
     if tokio::time::timeout(CLOSE, threads.closed).await.is_err() {
         tracing::warn!("left without telling the group: the others notice after the session timeout");
@@ -241,6 +243,12 @@ pub async fn run(
 const COMMIT: Duration = Duration::from_secs(10);
 /// How long leaving the group may take.
 const CLOSE: Duration = Duration::from_secs(3);
+
+/// The dead-letter topic of each topic.
+fn dead_letters(options: &Options) -> anyhow::Result<HashMap<String, Topic>> {
+    let of = |topic: &Topic| Ok((topic.to_string(), topic.dead_letters(&options.group.id)?));
+    options.topics.iter().map(of).collect()
+}
 
 /// How many keys have to fail, without a success in between, before it is called an outage.
 const OUTAGE_KEYS: usize = 5;
@@ -275,7 +283,7 @@ fn common(
         permits: Arc::new(Semaphore::new(options.concurrency)),
         group: options.group.id.clone(),
         store,
-        dead_letters: DeadLetters::new(&options.group.id, &options.topics)?,
+        dead_letters: dead_letters(options)?,
         relay,
         counts,
     })

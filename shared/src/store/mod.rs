@@ -86,7 +86,7 @@ use futures_util::future::BoxFuture;
 pub use self::effects::{Effects, Migration, Schema, Statement, Value};
 pub(crate) use self::follow_up::follow_ups;
 pub(crate) use self::identity::Identity;
-pub(crate) use self::outbox::{OutboxRecord, OutboxRow, SourcePosition};
+pub(crate) use self::outbox::{OutboxRecord, OutboxRow, Remaining, SourcePosition};
 pub(crate) use self::patience::until_available;
 pub(crate) use self::row::{
     Assigned, Assignee, DeferredRow, Known, Loaded, Ownership, Refusal, RowId, Settlement, Status, Step,
@@ -146,8 +146,12 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// How far that event source has been read.
     fn position(&self, source: &str) -> Answer<'_, Option<SourcePosition>>;
 
-    /// The lowest rows of the outbox, in order. Those that the broker has refused are among them, with their reason.
-    fn outbox(&self, most: usize) -> Answer<'_, Vec<OutboxRow>>;
+    /// The lowest rows of the outbox, in order: so many at most, and none after those that hold so many bytes together, but
+    /// at least one. Those that the broker has refused are among them, with their reason.
+    fn outbox(&self, most: usize, bytes: usize) -> Answer<'_, Vec<OutboxRow>>;
+
+    /// How many rows the outbox holds, those refused included, and how many of them the broker has refused.
+    fn remaining(&self) -> Answer<'_, Remaining>;
 
     /// These rows are in Kafka: they are deleted.
     fn relayed(&self, rows: Vec<i64>) -> Answer<'_, ()>;

@@ -1,11 +1,29 @@
 //! Records still to be published.
 
+use crate::event::NewEvent;
+use crate::record::{Origin, RecordBuilder};
+use crate::topic::Topic;
+
 /// A record on its way into the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OutboxRecord {
     pub(crate) topic: String,
     /// See [`Record::pack`](crate::record::Record::pack).
     pub(crate) packed: Vec<u8>,
+}
+
+impl OutboxRecord {
+    /// The event as it will be published, in binary mode. Its timestamp is the moment at which it is: the topic's retention
+    /// should not count from when it was stored.
+    pub(crate) fn of(event: &NewEvent, topic: &Topic) -> Self {
+        let mut record = RecordBuilder::default();
+        record.start(event.key.as_deref(), event.data.as_deref());
+        event.headers(|name, value| {
+            record.header(name.as_bytes(), Some(value.as_bytes()));
+        });
+        let nowhere = Origin { topic: "", partition: 0, offset: 0, timestamp: None };
+        Self { topic: topic.to_string(), packed: record.finish(nowhere).pack() }
+    }
 }
 
 /// A record in the outbox. Rows are numbered in the order in which they were added.
@@ -16,6 +34,14 @@ pub(crate) struct OutboxRow {
     pub(crate) packed: Vec<u8>,
     /// Why the broker has refused it, if it has.
     pub(crate) refused: Option<String>,
+}
+
+/// What the outbox holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Remaining {
+    pub(crate) rows: u64,
+    /// Of these, refused by the broker.
+    pub(crate) refused: u64,
 }
 
 /// How far an event source has been read.

@@ -3,7 +3,6 @@
 mod ledger;
 mod random;
 
-use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
 
@@ -119,7 +118,7 @@ impl Rig {
             permits: Arc::new(Semaphore::new(concurrency)),
             group: "group".to_owned(),
             store: Arc::clone(&ledger) as Arc<dyn Store>,
-            dead_letters: DeadLetters::new("group", &["t".parse().expect("a topic")]).expect("topics"),
+            dead_letters: HashMap::from([("t".to_owned(), "dlq.group.t".parse().expect("a topic"))]),
             relay: Arc::default(),
             counts: Arc::clone(&counts),
         };

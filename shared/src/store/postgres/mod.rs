@@ -45,8 +45,8 @@ use self::channel::{Channel, Opening};
 use self::error::Trouble;
 use self::session::{Session, field};
 use super::{
-    Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership, RowId, Schema,
-    Settlement, SourcePosition, Status, Store, StoreError, Verdict,
+    Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership, Remaining,
+    RowId, Schema, Settlement, SourcePosition, Status, Store, StoreError, Verdict,
 };
 
 /// The numbers that stand for what a deferred row waits for: never to be changed, only added to.
@@ -166,10 +166,18 @@ impl Store for Postgres {
         .boxed()
     }
 
-    fn outbox(&self, most: usize) -> Answer<'_, Vec<OutboxRow>> {
+    fn outbox(&self, most: usize, bytes: usize) -> Answer<'_, Vec<OutboxRow>> {
         async move {
-            let lowest = |session: Arc<Session>| async move { outbox::lowest(&session, most).await };
-            Ok(self.outbox.transaction(lowest).await?)
+            let rows = |session: Arc<Session>| async move { outbox::lowest(&session, most, bytes).await };
+            Ok(self.outbox.transaction(rows).await?)
+        }
+        .boxed()
+    }
+
+    fn remaining(&self) -> Answer<'_, Remaining> {
+        async move {
+            let remaining = |session: Arc<Session>| async move { outbox::remaining(&session).await };
+            Ok(self.outbox.transaction(remaining).await?)
         }
         .boxed()
     }

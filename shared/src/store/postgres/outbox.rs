@@ -6,7 +6,7 @@ use super::error::Trouble;
 use super::parameter::{Bytes, Column};
 use super::session::{Session, field, string};
 use super::{millis, runs};
-use crate::store::{OutboxRecord, OutboxRow, SourcePosition};
+use crate::store::{OutboxRecord, OutboxRow, Remaining, SourcePosition};
 
 /// Adds records at the end, in order.
 pub(super) async fn insert(session: &Session, records: &[&OutboxRecord]) -> Result<(), Trouble> {
@@ -52,10 +52,14 @@ pub(super) async fn position(session: &Session, source: &str) -> Result<Option<S
 }
 
 /// From the lowest row, always: one with a lower number may have been committed since.
-pub(super) async fn lowest(session: &Session, most: usize) -> Result<Vec<OutboxRow>, Trouble> {
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let lowest = "select number, topic, packed, refused from event_store.outbox order by number limit $1";
-    let rows = session.query(lowest, &[&most]).await?;
+pub(super) async fn lowest(session: &Session, most: usize, bytes: usize) -> Result<Vec<OutboxRow>, Trouble> {
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let lowest = "with lowest as (
+            select number, topic, packed, refused,
+                sum(length(packed)) over (order by number) - length(packed) as before
+            from (select * from event_store.outbox order by number limit $1) as rows)
+        select number, topic, packed, refused from lowest where before < $2 order by number";
+    let rows = session.query(lowest, &[&count(most), &count(bytes)]).await?;
     rows.iter()
         .map(|row| {
             let is_refused = field::<Option<&[u8]>>(row, 3)?.is_some();
@@ -63,6 +67,12 @@ pub(super) async fn lowest(session: &Session, most: usize) -> Result<Vec<OutboxR
             Ok(OutboxRow { number: field(row, 0)?, topic: field(row, 1)?, packed: field(row, 2)?, refused })
         })
         .collect()
+}
+
+pub(super) async fn remaining(session: &Session) -> Result<Remaining, Trouble> {
+    let rows = session.query("select count(*), count(refused) from event_store.outbox", &[]).await?;
+    let count = |at| rows.first().map_or(Ok(0), |row| field::<i64>(row, at));
+    Ok(Remaining { rows: count(0)?.unsigned_abs(), refused: count(1)?.unsigned_abs() })
 }
 
 pub(super) async fn relayed(session: &Session, rows: &[i64]) -> Result<(), Trouble> {

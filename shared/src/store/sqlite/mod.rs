@@ -23,8 +23,8 @@ use std::time::Duration;
 use self::file::{File, Place, Role};
 use self::worker::Worker;
 use super::{
-    Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership, RowId, Schema,
-    Settlement, SourcePosition, Store, StoreError, Verdict,
+    Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership, Remaining,
+    RowId, Schema, Settlement, SourcePosition, Store, StoreError, Verdict,
 };
 
 /// How long to wait for other processes' transactions, which take milliseconds.
@@ -105,8 +105,12 @@ impl Store for SqliteStore {
         self.reader.ask(move |file| file.ask(|connection, _| Ok(outbox::position(connection, &source)?)))
     }
 
-    fn outbox(&self, most: usize) -> Answer<'_, Vec<OutboxRow>> {
-        self.reader.ask(move |file| file.ask(|connection, _| Ok(outbox::lowest(connection, most)?)))
+    fn outbox(&self, most: usize, bytes: usize) -> Answer<'_, Vec<OutboxRow>> {
+        self.reader.ask(move |file| file.ask(|connection, _| Ok(outbox::lowest(connection, most, bytes)?)))
+    }
+
+    fn remaining(&self) -> Answer<'_, Remaining> {
+        self.reader.ask(move |file| file.ask(|connection, _| Ok(outbox::remaining(connection)?)))
     }
 
     fn relayed(&self, rows: Vec<i64>) -> Answer<'_, ()> {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::trouble::Failure;
-use crate::store::{OutboxRecord, OutboxRow, SourcePosition};
+use crate::store::{OutboxRecord, OutboxRow, Remaining, SourcePosition};
 
 /// No lease is longer, in milliseconds: one that seems to be comes from before the clock was set back.
 const LONGEST_LEASE: i64 = 3_600_000;
@@ -64,18 +64,27 @@ pub(super) fn position(connection: &Connection, source: &str) -> Result<Option<S
         .optional()
 }
 
-pub(super) fn lowest(connection: &Connection, most: usize) -> Result<Vec<OutboxRow>> {
-    connection
-        .prepare_cached("select number, topic, packed, refused from outbox order by number limit ?1")?
-        .query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| {
-            Ok(OutboxRow {
-                number: row.get(0)?,
-                topic: row.get(1)?,
-                packed: row.get(2)?,
-                refused: row.get(3)?,
-            })
-        })?
-        .collect()
+pub(super) fn lowest(connection: &Connection, most: usize, bytes: usize) -> Result<Vec<OutboxRow>> {
+    let mut statement = connection
+        .prepare_cached("select number, topic, packed, refused from outbox order by number limit ?1")?;
+    let mut found = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
+    let (mut rows, mut total) = (Vec::new(), 0);
+    while total < bytes
+        && let Some(row) = found.next()?
+    {
+        let row =
+            OutboxRow { number: row.get(0)?, topic: row.get(1)?, packed: row.get(2)?, refused: row.get(3)? };
+        total += row.packed.len();
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+pub(super) fn remaining(connection: &Connection) -> Result<Remaining> {
+    connection.prepare_cached("select count(*), count(refused) from outbox")?.query_row([], |row| {
+        let count = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+        Ok(Remaining { rows: count(0)?, refused: count(1)? })
+    })
 }
 
 pub(super) fn relayed(connection: &Connection, rows: &[i64]) -> Result<()> {

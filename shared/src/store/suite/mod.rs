@@ -153,6 +153,8 @@ macro_rules! scenarios {
             records_are_added_with_the_position_of_their_source
             the_outbox_is_bounded
             the_outbox_gives_its_lowest_rows
+            a_look_at_the_outbox_is_bounded_in_bytes
+            what_remains_is_counted
             a_refused_record_stays
             a_number_of_the_outbox_is_never_used_again
             the_lease_has_one_holder

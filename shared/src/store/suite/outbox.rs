@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Bench, outgoing};
-use crate::store::{OutboxRow, SourcePosition, Store};
+use crate::store::{OutboxRow, Remaining, SourcePosition, Store};
 
 fn position(at: i64) -> SourcePosition {
     SourcePosition { source: "file.jsonl".to_owned(), at, number: at / 10 }
@@ -15,7 +15,7 @@ async fn enqueue(store: &dyn Store, names: &[&str], bound: usize) -> bool {
 }
 
 async fn outbox(store: &dyn Store, most: usize) -> Vec<OutboxRow> {
-    store.outbox(most).await.expect("read")
+    store.outbox(most, usize::MAX).await.expect("read")
 }
 
 fn names(rows: &[OutboxRow]) -> Vec<String> {
@@ -57,6 +57,24 @@ pub(crate) async fn the_outbox_gives_its_lowest_rows(bench: &dyn Bench) {
     store.relayed(vec![rows[0].number]).await.expect("once more is nothing");
     store.relayed(Vec::new()).await.expect("none");
     assert_eq!(names(&outbox(&*store, 3).await), ["2", "4"]);
+}
+
+pub(crate) async fn a_look_at_the_outbox_is_bounded_in_bytes(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let names = ["a".repeat(100), "b".repeat(100), "c".repeat(100)];
+    assert!(enqueue(&*store, &names.each_ref().map(String::as_str), 10).await);
+    for (bytes, expected) in [(1, 1), (100, 1), (101, 2), (usize::MAX, 3)] {
+        assert_eq!(store.outbox(10, bytes).await.expect("read").len(), expected, "{bytes}");
+    }
+}
+
+pub(crate) async fn what_remains_is_counted(bench: &dyn Bench) {
+    let store = bench.open().await;
+    assert_eq!(store.remaining().await, Ok(Remaining::default()));
+    assert!(enqueue(&*store, &["1", "2", "3"], 10).await);
+    let first = outbox(&*store, 1).await[0].number;
+    store.refused(first, "too large".to_owned()).await.expect("noted");
+    assert_eq!(store.remaining().await, Ok(Remaining { rows: 3, refused: 1 }));
 }
 
 pub(crate) async fn a_refused_record_stays(bench: &dyn Bench) {

@@ -8,8 +8,8 @@ use futures_util::FutureExt;
 
 use crate::store::{
     Answer, Assigned, Assignee, DeferredRow, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
-    Refusal, RowId, Settlement, SourcePosition, Splitter, Statement, Status, Step, Store, StoreError,
-    Verdict, Wait, Waiting,
+    Refusal, Remaining, RowId, Settlement, SourcePosition, Splitter, Statement, Status, Step, Store,
+    StoreError, Verdict, Wait, Waiting,
 };
 
 /// A statement that the database refuses.
@@ -233,7 +233,11 @@ impl Store for Ledger {
         self.answer(|_| None)
     }
 
-    fn outbox(&self, _: usize) -> Answer<'_, Vec<OutboxRow>> {
+    fn remaining(&self) -> Answer<'_, Remaining> {
+        self.answer(|_| Remaining::default())
+    }
+
+    fn outbox(&self, _: usize, _: usize) -> Answer<'_, Vec<OutboxRow>> {
         self.answer(|_| Vec::new())
     }
 

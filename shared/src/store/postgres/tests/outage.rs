@@ -45,7 +45,11 @@ async fn an_outage_loses_and_repeats_nothing() {
         let before = settled.load(Ordering::Acquire);
         server.control(&["stop"]);
         let begun = Instant::now();
-        let asked = tokio::join!(member.store.outbox(1), member.store.position("f"), member.store.outbox(1));
+        let asked = tokio::join!(
+            member.store.outbox(1, usize::MAX),
+            member.store.position("f"),
+            member.store.outbox(1, usize::MAX)
+        );
         assert!(matches!(asked.0, Err(StoreError::Unavailable(_))), "{asked:?}");
         assert!(matches!(asked.1, Err(StoreError::Unavailable(_))), "{asked:?}");
         assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());

@@ -1,0 +1,170 @@
+//! A dead letter as a record: what was sent, and headers that say where it came from and why it is here.
+//!
+//! Key, value, headers and timestamp are kept byte for byte; the names of the added headers are those of KIP-1191, so that
+//! tools which know them read ours. What breaks it: a header name with a NUL inside arrives cut there, because the client
+//! library hands header names over as C strings; and a record that the dead-letter topic does not take for its size
+//! becomes a [`pointer`]: without its value, and without the headers that do not fit. The ledger has it whole.
+
+use crate::event::Arrived;
+use crate::record::{Origin, Record, RecordBuilder};
+use crate::store::OutboxRecord;
+use crate::topic::Topic;
+
+const TOPIC: &str = "__dlq.errors.topic";
+const PARTITION: &str = "__dlq.errors.partition";
+const OFFSET: &str = "__dlq.errors.offset";
+const GROUP: &str = "__dlq.errors.group";
+const DELIVERY_COUNT: &str = "__dlq.errors.delivery.count";
+const MESSAGE: &str = "__dlq.errors.message";
+/// How many headers a dead letter adds.
+const ADDED: usize = 6;
+/// On a pointer only: how much was left out, and where it is.
+const OMITTED: &str = "__dlq.errors.omitted";
+
+/// What dead-letter topics begin with: see [`Topic::dead_letters`].
+const TOPIC_PREFIX: &str = "dlq.";
+
+/// The longest reason that is written, in bytes: a reason may quote what was sent.
+const LONGEST_REASON: usize = 1000;
+
+/// How much of a pointer may be the sender's: less after each refusal, at last nothing.
+const POINTER_BYTES: [usize; 3] = [256 * 1024, 8 * 1024, 0];
+
+/// The headers that a dead letter adds, names and values.
+pub(crate) fn headers(
+    origin: Origin,
+    reason: &str,
+    deliveries: u32,
+    group: &str,
+) -> [(&'static str, String); ADDED] {
+    let Origin { topic, partition, offset, .. } = origin;
+    [
+        (TOPIC, topic.to_owned()),
+        (PARTITION, partition.to_string()),
+        (OFFSET, offset.to_string()),
+        (GROUP, group.to_owned()),
+        (DELIVERY_COUNT, deliveries.to_string()),
+        (MESSAGE, reason[..reason.floor_char_boundary(LONGEST_REASON)].to_owned()),
+    ]
+}
+
+/// The dead letter of what arrived, for the outbox. `deliveries` is how often its handler was given it.
+pub(crate) fn letter(
+    arrived: &Arrived,
+    reason: &str,
+    deliveries: u32,
+    group: &str,
+    topic: &Topic,
+) -> OutboxRecord {
+    let record = arrived.record();
+    let mut letter = RecordBuilder::default();
+    letter.start(record.key(), record.value());
+    for (name, value) in record.headers() {
+        letter.header(name, value);
+    }
+    for (name, value) in headers(record.origin(), reason, deliveries, group) {
+        letter.header(name.as_bytes(), Some(value.as_bytes()));
+    }
+    OutboxRecord { topic: topic.to_string(), packed: letter.finish(record.origin()).pack() }
+}
+
+/// What goes out in the place of a dead letter that was refused for its size so many times: key and headers as far as they
+/// fit, a null value, and how many bytes were left out. `None` for what is no dead letter, and where nothing more can be
+/// left out.
+pub(crate) fn pointer(topic: &str, record: &Record, refusals: usize) -> Option<Record> {
+    // The last ones are ours. A record may have come with headers of these names, of any size.
+    let ours = record.headers().count().checked_sub(ADDED)?;
+    let is_letter = record.headers().nth(ours).is_some_and(|(name, _)| name == TOPIC.as_bytes());
+    if !topic.starts_with(TOPIC_PREFIX) || !is_letter {
+        return None;
+    }
+    let mut room = *POINTER_BYTES.get(refusals.checked_sub(1)?)?;
+    let mut omitted = record.value().map_or(0, <[u8]>::len);
+    // Whether so many bytes still fit; what does not fit is left out.
+    let mut fits = |size: usize| {
+        let is_fitting = size <= room;
+        if is_fitting {
+            room -= size
+        } else {
+            omitted += size
+        }
+        is_fitting
+    };
+    let mut pointer = RecordBuilder::default();
+    pointer.start(record.key().filter(|key| fits(key.len())), None);
+    for (index, (name, value)) in record.headers().enumerate() {
+        if index >= ours || fits(name.len() + value.map_or(0, <[u8]>::len)) {
+            pointer.header(name, value);
+        }
+    }
+    let omitted = format!("{omitted} bytes; the ledger has the whole record");
+    pointer.header(OMITTED.as_bytes(), Some(omitted.as_bytes()));
+    Some(pointer.finish(record.origin()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGIN: Origin = Origin { topic: "topic1", partition: 3, offset: 42, timestamp: Some(5) };
+
+    fn dead_letter(key: &[u8], value: &[u8]) -> Record {
+        let mut sent = RecordBuilder::default();
+        let sent = sent.start(Some(key), Some(value)).header(b"a\xff", None).finish(ORIGIN);
+        let arrived = Arrived::Undecodable(crate::event::decode(sent).expect_err("not UTF-8").into());
+        let topic = "dlq.service-b.topic1".parse().expect("a topic");
+        let letter = letter(&arrived, &"é".repeat(1000), 2, "service-b", &topic);
+        assert_eq!(letter.topic, "dlq.service-b.topic1");
+        Record::unpack(&letter.packed, "topic1", 3, 42).expect("a record")
+    }
+
+    fn texts(record: &Record) -> Vec<(String, String)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        record.headers().map(|(name, value)| (text(name), text(value.unwrap_or_default()))).collect()
+    }
+
+    #[test]
+    fn the_record_is_kept_and_headers_say_where_it_came_from_and_why_it_is_here() {
+        let letter = dead_letter(b"key", &[0xff, 0]);
+        assert_eq!((letter.key(), letter.value()), (Some(&b"key"[..]), Some(&[0xff, 0][..])));
+        assert_eq!((letter.origin(), letter.headers().next()), (ORIGIN, Some((&b"a\xff"[..], None))));
+        let short = "é".repeat(LONGEST_REASON / 2);
+        let expected = [
+            ("topic", "topic1"),
+            ("partition", "3"),
+            ("offset", "42"),
+            ("group", "service-b"),
+            ("delivery.count", "2"),
+            ("message", &short),
+        ];
+        let expected = expected.map(|(name, value)| (format!("__dlq.errors.{name}"), value.to_owned()));
+        assert_eq!(texts(&letter)[1..], expected);
+    }
+
+    #[test]
+    fn a_pointer_keeps_what_fits_and_says_what_is_missing() {
+        let letter = dead_letter(&[7; 10_000], &[0; 500_000]);
+        let first = pointer("dlq.g.t", &letter, 1).expect("a pointer");
+        assert_eq!((first.key(), first.value()), (letter.key(), None));
+        assert_eq!(first.headers().count(), letter.headers().count() + 1);
+        let said = texts(&first).pop().expect("a header");
+        assert_eq!(said, (OMITTED.to_owned(), "500000 bytes; the ledger has the whole record".to_owned()));
+
+        let second = pointer("dlq.g.t", &letter, 2).expect("a pointer");
+        assert_eq!((second.key(), second.headers().count()), (None, first.headers().count()));
+        assert!(texts(&second).pop().expect("a header").1.starts_with("510000 bytes"));
+
+        let third = pointer("dlq.g.t", &letter, 3).expect("a pointer");
+        assert!(texts(&third).iter().all(|(name, _)| name.starts_with("__dlq.errors.")));
+        assert!(third.size() < 2000, "{}", third.size());
+        assert_eq!(pointer("dlq.g.t", &letter, 4), None);
+    }
+
+    #[test]
+    fn only_a_dead_letter_has_a_pointer() {
+        let record = RecordBuilder::default().start(None, Some(b"x")).finish(ORIGIN);
+        assert_eq!(pointer("dlq.g.t", &record, 1), None);
+        assert_eq!(pointer("topic1", &dead_letter(b"k", b"v"), 1), None);
+        assert_eq!(pointer("dlq.g.t", &dead_letter(b"k", b"v"), 0), None);
+    }
+}
