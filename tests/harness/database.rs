@@ -1,6 +1,7 @@
 //! The store as any tool sees it: one number at a time.
 
 use std::process::Command;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -9,7 +10,7 @@ pub fn number(store: &str, sql: &str) -> i64 {
     match store.strip_prefix("sqlite:") {
         Some(file) => {
             let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-            connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+            connection.busy_timeout(Duration::from_secs(10)).unwrap();
             connection.query_row(sql, [], |row| row.get(0)).unwrap()
         }
         None => {
@@ -23,4 +24,12 @@ pub fn number(store: &str, sql: &str) -> i64 {
             String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
         }
     }
+}
+
+/// Whether a file can be written now. A server ends a transaction in which nothing happens.
+pub fn is_free(store: &str) -> bool {
+    let Some(file) = store.strip_prefix("sqlite:") else { return true };
+    let connection = Connection::open(file).unwrap();
+    connection.busy_timeout(Duration::from_millis(200)).unwrap();
+    connection.execute_batch("begin immediate; rollback").is_ok()
 }

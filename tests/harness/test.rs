@@ -69,6 +69,11 @@ impl Test {
         super::database::number(&self.store(), query)
     }
 
+    /// Whether the store can be written, by somebody else than who is in the middle of it.
+    pub fn store_is_free(&self) -> bool {
+        super::database::is_free(&self.store())
+    }
+
     /// Starts service-a on the test's topic.
     pub fn service_a(&self, arguments: &[&str]) -> Process {
         let command = self.command(&beside("service-a"), arguments, &["--topic", &self.topic]);

@@ -1,6 +1,6 @@
-//! The dead-letter topic cannot be written: the offset waits, and nothing is skipped.
+//! The dead-letter topic cannot be written: the letter waits in the outbox, and nothing else waits for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -9,60 +9,62 @@ use crate::harness::{Process, Raw, Scenario, Test, eventually, printed, scenario
 /// The scenarios of this file.
 pub fn scenarios() -> Vec<Scenario> {
     vec![
-        scenario!(a_refused_dead_letter_holds_its_offset_until_it_is_written, Refusals),
-        scenario!(a_dead_letter_that_is_too_large_holds_its_offset, Admin),
+        scenario!(a_refused_dead_letter_waits_in_the_outbox_and_nothing_else_waits, Refusals),
+        scenario!(a_dead_letter_that_is_too_large_goes_out_without_its_value, Admin),
     ]
 }
 
-/// A poison record between good ones, all in one partition, and service-b that tries to get rid of it.
-fn hold(test: &Test, poison: &[u8], before: impl FnOnce(&mut Process)) -> Process {
+/// A poison record between good ones, all in one partition, of which everything but the letter is done.
+fn around(test: &Test, poison: &[u8], before: impl FnOnce()) -> Process {
     let topic = test.topic(1);
-    let mut b = test.service_b(&["--retry-max", "1s"]);
+    let mut b = test.service_b(&[]);
     b.wait_for_line("assigned", soon());
-    before(&mut b);
+    before();
     let bad = Raw::new("k1", poison).header("content-type", "text/plain");
-    test.records
-        .send(topic, &[Raw::new("k0", "ahead"), bad, Raw::new("k1", "behind"), Raw::new("k2", "other")]);
-    b.wait_for_line("Received message: other", soon());
-    b.wait_for_line("the dead letter cannot be written", soon());
-    // Two commits' time: one a second.
-    let until = Instant::now() + Duration::from_millis(2_500);
-    eventually(soon(), "the offset is committed up to the poison record", || {
-        let committed = test.records.committed(&test.group, topic).get(&0).copied();
-        assert!(committed.is_none_or(|offset| offset <= 1), "committed {committed:?}");
-        (committed == Some(1) && Instant::now() > until).then_some(())
+    let records = [Raw::new("k0", "ahead"), bad, Raw::new("k1", "behind"), Raw::new("k2", "other")];
+    test.records.send(topic, &records);
+    b.wait_for_line("Received message: behind", soon());
+    eventually(soon(), "all is committed: the ledger has the poison record", || {
+        (test.records.committed(&test.group, topic).get(&0) == Some(&4)).then_some(())
     });
-    assert!(!data(&b).contains(&"behind".to_owned()), "its key waits");
+    assert_eq!(printed(&b).len(), 3);
     b
 }
 
-fn data(b: &Process) -> Vec<String> {
-    printed(b).into_iter().map(|(_, data, _)| data).collect()
+fn the_letter(test: &Test) -> Raw {
+    let letters = eventually(Duration::from_mins(1), "the letter is there", || {
+        let letters = test.records.all(&test.dead_letters());
+        (!letters.is_empty()).then_some(letters)
+    });
+    assert_eq!(letters.len(), 1);
+    letters[0].record.clone()
 }
 
-fn all_is_done(test: &Test, b: &mut Process) {
-    b.wait_for_line("Received message: behind", Duration::from_mins(1));
-    assert_eq!(b.stop(soon()), Some(0));
-    assert_eq!(test.records.all(&test.dead_letters()).len(), 1);
-    assert_eq!(test.records.committed(&test.group, &test.topic).get(&0), Some(&4));
-}
-
-/// Catches: an offset that moves although its dead letter is nowhere, and a refusal that is never tried again.
-fn a_refused_dead_letter_holds_its_offset_until_it_is_written(test: &Test) {
+/// Catches: a letter that is dropped with its refusal, one that holds its partition, and one that a stop forgets.
+fn a_refused_dead_letter_waits_in_the_outbox_and_nothing_else_waits(test: &Test) {
     let letters = test.dead_letters();
     let refuse = |error| test.broker.refuse(&letters, error);
-    let mut b = hold(test, b"\xff", |_| refuse(Some(RDKafkaErrorCode::TopicAuthorizationFailed)));
+    let mut b = around(test, b"\xff", || refuse(Some(RDKafkaErrorCode::TopicAuthorizationFailed)));
+    b.wait_for_line("outbox: ", soon());
+    assert_eq!(b.stop(soon()), Some(0));
+    assert_eq!(test.records.all(&letters).len(), 0);
     refuse(None);
-    all_is_done(test, &mut b);
+    let mut again = test.service_b(&[]);
+    assert_eq!(the_letter(test).value.as_deref(), Some(&b"\xff"[..]));
+    assert_eq!(again.stop(soon()), Some(0));
 }
 
-/// The same with what a real broker refuses; it heals when the topic's limit is raised.
-fn a_dead_letter_that_is_too_large_holds_its_offset(test: &Test) {
+/// Catches: a letter that is refused for its size for ever, or dropped for it.
+fn a_dead_letter_that_is_too_large_goes_out_without_its_value(test: &Test) {
     let letters = test.dead_letters();
-    test.broker.create_topic(&letters, 1, &[("max.message.bytes", "500")]);
+    test.broker.create_topic(&letters, 1, &[("max.message.bytes", "1000")]);
     // Not compressible, so that the limit is met.
     let poison: Vec<u8> = (0..2_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 | 0x80).collect();
-    let mut b = hold(test, &poison, |_| {});
-    test.broker.alter_topic(&letters, "max.message.bytes", "100000");
-    all_is_done(test, &mut b);
+    let mut b = around(test, &poison, || {});
+    let letter = the_letter(test);
+    assert_eq!((letter.key.as_deref(), letter.value.as_deref()), (Some(&b"k1"[..]), None));
+    let omitted = letter.text("__dlq.errors.omitted").unwrap_or_default();
+    assert!(omitted.starts_with("2000 bytes"), "{omitted}");
+    assert_eq!(test.sql("select count(*) from events where status = 'dead'"), 1);
+    assert_eq!(b.stop(soon()), Some(0));
 }
