@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use shared::config::{CommonArgs, duration};
 use shared::event::PLAIN_SOURCE;
+use shared::store::StoreUrl;
 use shared::topic::Topic;
 
 use crate::report::Output;
@@ -18,6 +19,8 @@ Examples:
   service-a --count 0 --interval 200ms               five a second, until Ctrl-C
   service-a --from orders.jsonl --key-field customer each line an event, in order per customer
   tail -f app.log | service-a --from - --topic logs  standard input, as it comes
+  service-a --from orders.jsonl --outbox sqlite:outbox.db
+                                                     each line once, also if it is killed and started again
   service-a --from orders.jsonl --dry-run | head     look first; needs no broker
 
 Exit codes: 0 all that was published was acknowledged, 1 it was not, 2 wrong usage.";
@@ -80,6 +83,27 @@ pub struct Config {
     #[arg(long, env = "SERVICE_A_SOURCE", default_value = "/service-a", value_name = "URI", value_parser = source)]
     pub source: String,
 
+    /// Events say that they are not to be handled before so long after they were made: `30s`
+    #[arg(long, env = "SERVICE_A_DELAY", value_parser = duration, value_name = "TIME")]
+    pub delay: Option<Duration>,
+
+    /// Events say that they are not worth handling any more so long after they were made: `1h`
+    #[arg(long, env = "SERVICE_A_EXPIRES_AFTER", value_parser = duration, value_name = "TIME")]
+    pub expires_after: Option<Duration>,
+
+    /// Keep events in this store until Kafka has them: `sqlite:PATH` or `postgres://…`
+    ///
+    /// An event is stored together with how far its source has been read. Killed and started again with the same
+    /// arguments, service-a goes on exactly there: no line is lost, none is stored twice, and a stored event keeps its
+    /// id. Kafka may be away meanwhile. A file is known by its path. Standard input and pipes have no place to go on
+    /// from: what a restart reads there counts as new.
+    #[arg(long, env = "SERVICE_A_OUTBOX", value_name = "STORE", hide_env_values = true)]
+    pub outbox: Option<StoreUrl>,
+
+    /// How many events the outbox holds before reading waits
+    #[arg(long, env = "SERVICE_A_OUTBOX_BOUND", default_value_t = 100_000, value_name = "EVENTS", value_parser = bound)]
+    pub outbox_bound: usize,
+
     /// Print the records, a JSON object a line, and publish nothing
     #[arg(long, env = "SERVICE_A_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
@@ -88,7 +112,7 @@ pub struct Config {
     #[arg(long, env = "SERVICE_A_OUTPUT", value_enum, default_value_t = Output::Text)]
     pub output: Output,
 
-    /// How long to wait for acknowledgements after Ctrl-C or SIGTERM
+    /// How long to wait for acknowledgements, and to empty the outbox, after Ctrl-C or SIGTERM
     #[arg(long, env = "SERVICE_A_SHUTDOWN_DEADLINE", default_value = "30s", value_parser = duration, value_name = "TIME")]
     pub shutdown_deadline: Duration,
 
@@ -122,6 +146,13 @@ impl Config {
         if self.key_field.is_some() && self.from.is_none() {
             return Err("--key-field needs lines to look into: add --from FILE".to_owned());
         }
+        if let (Some(delay), Some(expiry)) = (self.delay, self.expires_after)
+            && expiry <= delay
+        {
+            return Err(
+                "--expires-after must be longer than --delay: nobody could handle these events".to_owned()
+            );
+        }
         self.common.connection().producer().map(drop).map_err(|error| error.to_string())
     }
 }
@@ -140,6 +171,13 @@ fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate >= 1e-6 => Ok(rate),
         _ => Err("write events per second, such as 5 or 0.5".to_owned()),
+    }
+}
+
+fn bound(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bound) if bound > 0 => Ok(bound),
+        _ => Err("write how many events, at least 1".to_owned()),
     }
 }
 
@@ -182,6 +220,10 @@ mod tests {
             "--rate 0",
             "--rate NaN",
             "--interval soon",
+            "--delay 1h --expires-after 30m",
+            "--delay soon",
+            "--outbox file.db",
+            "--outbox sqlite:file.db --outbox-bound 0",
             "--source urn:kafka:record",
             "--topic a/b",
             "--kafka acks=0",

@@ -6,7 +6,9 @@
 //! - `source`: the event source: the counter, or lines (read on a thread of its own, split, told apart
 //!   as JSON, text or bytes, keyed).
 //! - `pace`: when which event is due; pure.
+//! - `due`: waiting for the event source and for the pace.
 //! - `publish`: the loop from the event source to the topic.
+//! - `through_outbox`: the same by way of a store, with `--outbox`.
 //! - `dry_run`: the same events to standard output instead.
 //! - `progress`: a bar for who watches.
 //! - [`report`]: the closing line and the exit code.
@@ -22,11 +24,13 @@
 
 pub mod config;
 mod dry_run;
+mod due;
 mod pace;
 mod progress;
 mod publish;
 pub mod report;
 mod source;
+mod through_outbox;
 
 use std::pin::pin;
 
@@ -47,6 +51,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::
     let source = Source::open(&config)?;
     if config.dry_run {
         return dry_run::print(source, &config, std::io::stdout(), shutdown).await;
+    }
+    if let Some(url) = &config.outbox {
+        return through_outbox::publish(source, &config, url, shutdown).await;
     }
     let publisher = tokio::select! {
         biased;

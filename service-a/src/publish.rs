@@ -7,9 +7,9 @@ use anyhow::Context;
 use shared::event::NewEvent;
 use shared::producer::{Offer, Publisher};
 use shared::topic::Topic;
-use tokio::time::Instant;
 
 use crate::Config;
+use crate::due::Due;
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::report::Summary;
@@ -18,7 +18,7 @@ use crate::source::{Source, Taken};
 /// Events between two looks at the signal and the clock.
 const BATCH: u64 = 256;
 /// Slower than this a person reads along: a log line an event.
-const HUMAN: Duration = Duration::from_millis(100);
+pub(crate) const HUMAN: Duration = Duration::from_millis(100);
 
 /// Why the loop ended.
 enum End {
@@ -43,8 +43,7 @@ struct Loop<'a> {
     event: NewEvent,
     /// The event found no room: it goes out before anything later.
     held: Option<u64>,
-    pace: Pace,
-    started: Option<Instant>,
+    due: Due,
     published: u64,
     /// The number of the event published last.
     last: Option<u64>,
@@ -68,8 +67,7 @@ pub(crate) async fn publish(
         topic: &config.topic,
         event,
         held: None,
-        pace,
-        started: None,
+        due: Due::new(pace),
         published: 0,
         last: None,
         is_announced,
@@ -90,7 +88,7 @@ pub(crate) async fn publish(
     progress.finish();
     let interrupted = matches!(end, End::Signalled);
     let broken = if let End::Broken(error) = end { Some(format!("{error:#}")) } else { None };
-    Summary { report, oddities, unit, interrupted, broken }
+    Summary { report, oddities, unit, outbox: None, interrupted, broken }
 }
 
 impl Loop<'_> {
@@ -119,16 +117,9 @@ impl Loop<'_> {
     async fn due(&mut self) -> anyhow::Result<u64> {
         if self.held.is_some() {
             self.publisher.room().await;
-        } else {
-            self.source.ready().await?;
+            return Ok(self.due.paced(&self.source, self.published, BATCH).await);
         }
-        if self.pace.is_full_speed() || self.source.remaining() == Some(0) {
-            return Ok(BATCH);
-        }
-        let started = *self.started.get_or_insert_with(Instant::now);
-        // Without a sum of instants, which may overflow.
-        tokio::time::sleep(self.pace.due(self.published).saturating_sub(started.elapsed())).await;
-        Ok(self.pace.allowed(started.elapsed()).saturating_sub(self.published).clamp(1, BATCH))
+        self.due.events(&mut self.source, self.published, BATCH).await
     }
 
     fn publish_some(&mut self, due: u64) -> anyhow::Result<Round> {

@@ -27,10 +27,23 @@ pub struct Summary {
     pub(crate) oddities: Oddities,
     /// What an event's number counts.
     pub(crate) unit: &'static str,
+    /// With `--outbox`: what went into it, and what is left there.
+    pub outbox: Option<Stored>,
     /// A signal ended it, not the event source.
     pub interrupted: bool,
     /// Why it ended before its time, where no signal did it.
     pub broken: Option<String>,
+}
+
+/// What the outbox has to do with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Events that this run has put into it.
+    pub stored: u64,
+    /// Events that it still holds, whoever put them there: the next run publishes them. `None` if the store did not say.
+    pub remaining: Option<u64>,
+    /// Of these, refused by the broker.
+    pub refused: u64,
 }
 
 /// The closing line for machines: every count, also the zeros.
@@ -42,6 +55,12 @@ struct Json<'a> {
     too_large: u64,
     skipped_empty_lines: u64,
     without_key_field: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<u64>,
     interrupted: bool,
     error: Option<&'a str>,
 }
@@ -62,7 +81,13 @@ impl Summary {
         self.oddities.keyless
     }
 
+    /// What nobody will publish. What is in the outbox will be, unless the broker has refused it.
     fn unacknowledged(&self) -> u64 {
+        if let Some(outbox) = self.outbox {
+            let left_behind =
+                if self.interrupted { outbox.refused } else { outbox.remaining.unwrap_or_default() };
+            return self.report.refused + left_behind;
+        }
         self.report.published.saturating_sub(self.report.acknowledged) + self.report.refused
     }
 
@@ -75,6 +100,9 @@ impl Summary {
             too_large: refused,
             skipped_empty_lines: self.oddities.empty,
             without_key_field: self.oddities.keyless,
+            stored: self.outbox.map(|outbox| outbox.stored),
+            remaining: self.outbox.and_then(|outbox| outbox.remaining),
+            refused: self.outbox.map(|outbox| outbox.refused),
             interrupted: self.interrupted,
             error: self.broken.as_deref(),
         };
@@ -88,6 +116,11 @@ impl fmt::Display for Summary {
         write!(f, "published {}, acknowledged {}", self.report.published, self.report.acknowledged)?;
         if self.report.refused > 0 {
             write!(f, ", {} too large", self.report.refused)?;
+        }
+        match self.outbox.map(|outbox| outbox.remaining) {
+            None | Some(Some(0)) => {}
+            Some(Some(remaining)) => write!(f, ", {remaining} remain in the outbox")?,
+            Some(None) => f.write_str(", and the outbox does not say what remains")?,
         }
         match self.oddities.empty {
             0 => {}
@@ -134,6 +167,11 @@ fn failures(summary: &Summary) -> String {
     if unnamed > 0 {
         lines.push(format!("… and {unnamed} more not acknowledged\n"));
     }
+    if let Some(Stored { refused: 1.., .. }) = summary.outbox {
+        lines.push(
+            "the broker has refused some, and later ones of their keys wait: the log names them\n".to_owned(),
+        );
+    }
     lines.extend(summary.broken.iter().map(|reason| format!("service-a: stopped: {reason}\n")));
     lines.concat()
 }
@@ -162,6 +200,21 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&summary(3, 2).json()).expect("JSON");
         assert_eq!((line["published"].as_u64(), line["acknowledged"].as_u64()), (Some(3), Some(2)));
         assert_eq!(line["skipped_empty_lines"].as_u64(), Some(0));
+    }
+
+    #[test]
+    fn what_waits_in_the_outbox_is_no_failure_and_what_is_refused_is_one() {
+        let outbox = Some(Stored { stored: 9, remaining: Some(6), refused: 0 });
+        let interrupted = Summary { outbox, interrupted: true, ..summary(4, 3) };
+        assert!(interrupted.is_complete());
+        assert_eq!(interrupted.to_string(), "published 4, acknowledged 3, 6 remain in the outbox");
+        let refused = Summary { outbox: Some(Stored { refused: 1, ..Stored::default() }), ..interrupted };
+        assert!(!refused.is_complete());
+        assert!(failures(&refused).contains("the log names them"));
+        let line: serde_json::Value = serde_json::from_str(&refused.json()).expect("JSON");
+        assert_eq!((line["refused"].as_u64(), line["remaining"].as_u64()), (Some(1), None));
+        let emptied = Summary { outbox: Some(Stored::default()), ..summary(3, 3) };
+        assert_eq!((emptied.is_complete(), emptied.to_string().contains("outbox")), (true, true));
     }
 
     #[test]

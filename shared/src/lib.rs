@@ -4,6 +4,7 @@
 //! - [`event`]: the envelope (CloudEvents), to and from a record's headers; [`record`]: the bytes as Kafka has them.
 //! - [`client`]: librdkafka's settings, each with its reason; reaching a broker, making topics. [`topic`]: names.
 //! - [`producer`]: events to a topic, in order, each accounted for.
+//! - [`outbox`]: events into the store first; `relay`: from there to Kafka; `dead_letter`: a dead letter as a record.
 //! - [`consumer`]: from a topic to a handler; the offset moves only behind what is settled.
 //! - [`store`]: the ledger of events, the outbox, and what handlers write; in SQLite or PostgreSQL.
 //! - [`testkit`]: a handler tested with one event and no broker.
@@ -28,6 +29,7 @@ pub mod config;
 pub mod consumer;
 mod dead_letter;
 pub mod event;
+pub mod outbox;
 pub mod producer;
 mod raw;
 pub mod record;

@@ -15,6 +15,16 @@ pub(super) struct Counter {
 }
 
 impl Counter {
+    /// Counts on from there.
+    pub(super) fn from(next: u64) -> Self {
+        Self { next }
+    }
+
+    /// How many it has counted.
+    pub(super) fn counted(&self) -> u64 {
+        self.next
+    }
+
     pub(super) fn take(&mut self, event: &mut NewEvent) -> u64 {
         let number = self.next;
         self.next += 1;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use shared::client::MAX_RECORD_BYTES;
 use shared::event::NewEvent;
+use shared::outbox::Position;
 
 use super::line;
 use super::read::{Chunks, read_on_a_thread};
@@ -89,6 +90,38 @@ impl Lines {
         }
     }
 
+    /// How far it has been read: up to the end of the line taken last.
+    pub(super) fn position(&self) -> Position {
+        let (at, number) = self.splitter.done();
+        Position { at, number }
+    }
+
+    /// Skips what was read before, and says how many events that were. `None` where no such line ends there: it is another
+    /// file.
+    pub(super) async fn skip(&mut self, to: Position) -> anyhow::Result<Option<u64>> {
+        let mut events = 0;
+        while self.position().at < to.at {
+            let line = match self.state {
+                State::Splitting => self.splitter.next(),
+                State::Dry => {
+                    self.ready().await?;
+                    continue;
+                }
+                State::Ended => self.splitter.last(),
+            };
+            match line {
+                Some((_, Line::Text([]) | Line::TooLong)) => {}
+                Some((_, Line::Text(_))) => events += 1,
+                None if self.state == State::Ended => break,
+                None => self.state = State::Dry,
+            }
+        }
+        let Position { at, number } = self.position();
+        // A last line that had no end may have got one since.
+        let is_there = number == to.number && (at == to.at || at == to.at + 1);
+        Ok(is_there.then_some(events))
+    }
+
     pub(super) fn oddities(&self) -> Oddities {
         self.oddities
     }
@@ -139,6 +172,42 @@ mod tests {
     }
 
     proptest! {
+        /// What is taken, skipped and taken again is each line once.
+        #[test]
+        fn a_file_is_gone_on_with_where_it_was_left(
+            lines in vec("[a-z\r]{0,4}", 0..20), ends in any::<bool>(), size in 1usize..20, taken in 0usize..20, limit in 1usize..5,
+        ) {
+            let input = lines.join("\n") + if ends { "\n" } else { "" };
+            let open = || {
+                let (sender, receiver) = mpsc::channel(input.len() + 1);
+                for chunk in input.as_bytes().chunks(size) {
+                    sender.try_send(Ok(chunk.to_vec())).expect("room");
+                }
+                Lines::new(receiver, limit, None, None)
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            let mut event = NewEvent::new("/a", TYPE);
+            let mut take = |lines: &mut Lines| loop {
+                runtime.block_on(lines.ready()).expect("chunks");
+                match lines.take(&mut event) {
+                    Taken::Event(number) => return Some((number, event.data.clone())),
+                    Taken::TooLong(_) | Taken::Nothing => {}
+                    Taken::End => return None,
+                }
+            };
+            let mut whole = open();
+            let all: Vec<_> = std::iter::from_fn(|| take(&mut whole)).collect();
+            let mut first = open();
+            let mut found: Vec<_> = (0..taken).map_while(|_| take(&mut first)).collect();
+            let mut second = open();
+            let skipped = runtime.block_on(second.skip(first.position())).expect("chunks");
+            prop_assert_eq!(skipped, Some(found.len() as u64));
+            found.extend(std::iter::from_fn(|| take(&mut second)));
+            prop_assert_eq!(found, all);
+            let beyond = Position { at: input.len() as u64 + 1, number: 1 };
+            prop_assert_eq!(runtime.block_on(open().skip(beyond)).expect("chunks"), None);
+        }
+
         #[test]
         fn lines_in_are_events_out_in_order(lines in vec("[a-z0-9 ]{0,9}", 0..40), size in 1usize..50) {
             let input = lines.join("\n").into_bytes();

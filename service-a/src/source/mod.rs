@@ -7,7 +7,11 @@ mod lines;
 mod read;
 mod split;
 
+use std::time::Duration;
+
+use anyhow::Context;
 use shared::event::NewEvent;
+use shared::outbox::Position;
 
 use self::counter::Counter;
 use self::lines::Lines;
@@ -18,6 +22,8 @@ use crate::Config;
 pub(crate) struct Source {
     kind: Kind,
     remaining: u64,
+    delay: Option<Duration>,
+    expires_after: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -62,7 +68,54 @@ impl Source {
             0 => u64::MAX,
             count => count,
         };
-        Ok(Self { kind, remaining })
+        Ok(Self { kind, remaining, delay: config.delay, expires_after: config.expires_after })
+    }
+
+    /// What the source is called where its position is kept. `None` for a pipe, which nobody can read again.
+    ///
+    /// # Errors
+    /// The file is gone.
+    pub(crate) fn name(&self, config: &Config) -> anyhow::Result<Option<String>> {
+        match &config.from {
+            None => {
+                let ty = config.ty.as_deref().unwrap_or(counter::TYPE);
+                Ok(Some(format!("counter {ty} {}", config.source)))
+            }
+            Some(path) if self.bytes().is_some() => {
+                let path = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
+                Ok(Some(path.to_string_lossy().into_owned()))
+            }
+            Some(_) => Ok(None),
+        }
+    }
+
+    /// Goes on where it was left. `false` where that is not possible: it is another file.
+    ///
+    /// # Errors
+    /// The file can no longer be read.
+    pub(crate) async fn go_on(&mut self, from: Position) -> anyhow::Result<bool> {
+        let taken = match &mut self.kind {
+            Kind::Counter(counter) => {
+                *counter = Counter::from(from.at);
+                from.at
+            }
+            Kind::Lines(lines) => match lines.skip(from).await? {
+                Some(events) => events,
+                None => return Ok(false),
+            },
+        };
+        if self.remaining != u64::MAX {
+            self.remaining = self.remaining.saturating_sub(taken);
+        }
+        Ok(true)
+    }
+
+    /// How far it has been read: everything taken so far, and nothing else.
+    pub(crate) fn position(&self) -> Position {
+        match &self.kind {
+            Kind::Counter(counter) => Position { at: counter.counted(), number: counter.counted() },
+            Kind::Lines(lines) => lines.position(),
+        }
     }
 
     /// The event that [`take`](Self::take) writes into: what all events of this source have in common.
@@ -97,6 +150,9 @@ impl Source {
             Kind::Lines(lines) => lines.take(event),
         };
         if matches!(taken, Taken::Event(_)) {
+            if self.delay.is_some() || self.expires_after.is_some() {
+                event.set_times(self.delay, self.expires_after);
+            }
             self.remaining -= u64::from(self.remaining != u64::MAX);
         }
         taken

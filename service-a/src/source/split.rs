@@ -21,6 +21,10 @@ pub(super) struct Splitter {
     /// The present line is too long: forget it up to its end.
     is_skipping: bool,
     number: u64,
+    /// Bytes of the chunks before this one.
+    before: u64,
+    /// Bytes up to the end of the line handed out last.
+    done: u64,
 }
 
 impl Splitter {
@@ -33,11 +37,14 @@ impl Splitter {
             is_carry_done: false,
             is_skipping: false,
             number: 0,
+            before: 0,
+            done: 0,
         }
     }
 
     /// The next chunk; to be given once [`next`](Self::next) has nothing more.
     pub(super) fn feed(&mut self, chunk: Vec<u8>) {
+        self.before += self.chunk.len() as u64;
         self.chunk = chunk;
         self.at = 0;
     }
@@ -51,6 +58,7 @@ impl Splitter {
             return None;
         };
         self.at = start + len + 1;
+        self.done = self.before + self.at as u64;
         if self.carry.is_empty() && !self.is_skipping {
             self.number += 1;
             return Some((self.number, bounded(&self.chunk[start..start + len], self.limit)));
@@ -64,7 +72,13 @@ impl Splitter {
     pub(super) fn last(&mut self) -> Option<(u64, Line<'_>)> {
         self.forget_carry();
         let is_there = !self.carry.is_empty() || self.is_skipping;
+        self.done = self.before + self.chunk.len() as u64;
         is_there.then(|| self.whole_carry())
+    }
+
+    /// Bytes and number of all lines handed out so far.
+    pub(super) fn done(&self) -> (u64, u64) {
+        (self.done, self.number)
     }
 
     fn forget_carry(&mut self) {
@@ -116,10 +130,14 @@ mod tests {
             splitter.feed(part.to_vec());
             while let Some(line) = splitter.next() {
                 lines.push(own(line));
+                let (bytes, number) = splitter.done();
+                let ends = input[..bytes as usize].iter().filter(|byte| **byte == b'\n').count() as u64;
+                assert_eq!((input[bytes as usize - 1], ends), (b'\n', number), "a line ends there");
             }
             assert!(splitter.carry.len() <= limit + 1, "an unbounded line is never held");
         }
         lines.extend(splitter.last().map(own));
+        assert_eq!(splitter.done(), (input.len() as u64, lines.len() as u64));
         lines
     }
 

@@ -1,11 +1,18 @@
 //! An event that is about to be published.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::headers::{CONTENT_TYPE, ID, PREFIX, SOURCE, SPECVERSION, TIME, TYPE, VERSION};
 use super::{Event, decode};
 use crate::record::{Origin, RecordBuilder};
+
+/// An extension of ours: not to be handled before.
+const NOT_BEFORE: &str = "notbefore";
+/// The CloudEvents extension of that name: not worth handling after.
+const EXPIRY_TIME: &str = "expirytime";
 
 /// An event to publish. [`NewEvent::new`] gives it an id that sorts by time and the present moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +69,19 @@ impl NewEvent {
         bytes.extend_from_slice(data);
     }
 
+    /// Sets when it wants to be handled, and until when it is worth handling, as times after it happened. What was set
+    /// before is replaced.
+    pub fn set_times(&mut self, delay: Option<Duration>, expires_after: Option<Duration>) {
+        self.extensions.retain(|(name, _)| name != NOT_BEFORE && name != EXPIRY_TIME);
+        for (name, after) in [(NOT_BEFORE, delay), (EXPIRY_TIME, expires_after)] {
+            if let Some(after) = after {
+                // Beyond the last year that a timestamp can name there is nothing to wait for.
+                let moment = self.time.checked_add(after).unwrap_or(Timestamp::MAX);
+                self.extensions.push((name.to_owned(), format!("{moment:.3}")));
+            }
+        }
+    }
+
     /// Sets the key.
     #[must_use]
     pub fn key(mut self, key: impl Into<Vec<u8>>) -> Self {
@@ -111,6 +131,19 @@ impl NewEvent {
 mod tests {
     use super::*;
     use proptest::{collection::vec, option, prelude::*};
+
+    #[test]
+    fn times_are_counted_from_when_it_happened() {
+        let mut event = NewEvent::new("/a", "t");
+        event.time = "2026-01-02T03:04:05Z".parse().expect("a time");
+        for _ in 0..2 {
+            event.set_times(Some(Duration::from_secs(30)), Some(Duration::MAX));
+        }
+        let arrived = event.arrived().expect("an event");
+        assert_eq!(arrived.attribute("notbefore"), Some("2026-01-02T03:04:35.000Z"));
+        assert!(arrived.attribute("expirytime").is_some_and(|time| time.starts_with("9999-12-30")));
+        assert_eq!(event.extensions.len(), 2);
+    }
 
     proptest! {
         #[test]

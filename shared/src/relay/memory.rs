@@ -9,8 +9,8 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use crate::store::{
-    Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership, Remaining,
-    RowId, Settlement, SourcePosition, Store, StoreError, Verdict,
+    Advance, Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
+    Remaining, RowId, Settlement, SourcePosition, Store, StoreError, Verdict,
 };
 
 /// A store that has an outbox and nothing else.
@@ -61,12 +61,7 @@ impl Store for Memory {
         unimplemented!()
     }
 
-    fn enqueue(
-        &self,
-        records: Vec<OutboxRecord>,
-        position: Option<SourcePosition>,
-        bound: usize,
-    ) -> Answer<'_, bool> {
+    fn enqueue(&self, records: Vec<OutboxRecord>, read: Option<Advance>, bound: usize) -> Answer<'_, bool> {
         self.now(|| {
             let (mut rows, mut number) =
                 (self.rows.lock().expect("rows"), self.numbers.lock().expect("numbers"));
@@ -77,8 +72,8 @@ impl Store for Memory {
                 *number += 1;
                 rows.insert(*number, OutboxRow { number: *number, topic, packed, refused: None });
             }
-            if let Some(position) = position {
-                self.positions.lock().expect("positions").insert(position.source.clone(), position);
+            if let Some(Advance { to, .. }) = read {
+                self.positions.lock().expect("positions").insert(to.source.clone(), to);
             }
             true
         })

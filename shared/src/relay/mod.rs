@@ -73,11 +73,29 @@ impl Relay {
     /// # Errors
     /// A setting that librdkafka refuses.
     pub(crate) fn start(connection: &Connection, store: Arc<dyn Store>) -> anyhow::Result<Self> {
+        Self::start_after(std::future::ready(()), connection, store)
+    }
+
+    /// The same, once that is done: when the topics are there, for example.
+    ///
+    /// # Errors
+    /// A setting that librdkafka refuses.
+    pub(crate) fn start_after(
+        ready: impl Future<Output = ()> + Send + 'static,
+        connection: &Connection,
+        store: Arc<dyn Store>,
+    ) -> anyhow::Result<Self> {
         let config = line::config(connection)?;
         let (bell, (teller, progress)) = (Arc::<Notify>::default(), watch::channel(Progress::default()));
-        let (stop, stopped) = oneshot::channel();
+        let (stop, mut stopped) = oneshot::channel();
         let pump = Pump::new(config, store, Arc::clone(&bell), teller);
-        let task = tokio::spawn(pump.run(stopped));
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                _ = &mut stopped => {}
+                () = ready => pump.run(stopped).await,
+            }
+        });
         Ok(Self { bell, progress, stop: Some(stop), task })
     }
 

@@ -86,7 +86,7 @@ use futures_util::future::BoxFuture;
 pub use self::effects::{Effects, Migration, Schema, Statement, Value};
 pub(crate) use self::follow_up::follow_ups;
 pub(crate) use self::identity::Identity;
-pub(crate) use self::outbox::{OutboxRecord, OutboxRow, Remaining, SourcePosition};
+pub(crate) use self::outbox::{Advance, OutboxRecord, OutboxRow, Remaining, SourcePosition};
 pub(crate) use self::patience::until_available;
 pub(crate) use self::row::{
     Assigned, Assignee, DeferredRow, Known, Loaded, Ownership, Refusal, RowId, Settlement, Status, Step,
@@ -135,13 +135,11 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     fn prune(&self, below: Vec<(Ownership, i64)>, older_than: Duration) -> Answer<'_, usize>;
 
     /// Adds records to the outbox, in order, together with how far the event source has been read. `false`, and nothing is
-    /// added, where the outbox holds `bound` rows or more.
-    fn enqueue(
-        &self,
-        records: Vec<OutboxRecord>,
-        position: Option<SourcePosition>,
-        bound: usize,
-    ) -> Answer<'_, bool>;
+    /// added, where the outbox holds `bound` rows or more. [`StoreError::Unusable`], and nothing is added, where the source
+    /// does not stand where this was read from: another process reads it too.
+    ///
+    /// After [`StoreError::Unavailable`], [`position`](Self::position) tells whether it was added.
+    fn enqueue(&self, records: Vec<OutboxRecord>, read: Option<Advance>, bound: usize) -> Answer<'_, bool>;
 
     /// How far that event source has been read.
     fn position(&self, source: &str) -> Answer<'_, Option<SourcePosition>>;

@@ -1,5 +1,6 @@
 //! Records still to be published.
 
+use super::StoreError;
 use crate::event::NewEvent;
 use crate::record::{Origin, RecordBuilder};
 use crate::topic::Topic;
@@ -53,4 +54,22 @@ pub(crate) struct SourcePosition {
     pub(crate) at: i64,
     /// Lines read, empty ones included; for a message that names one.
     pub(crate) number: i64,
+}
+
+/// How far an event source was read for a batch of records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Advance {
+    /// Where the source stood: 0 before anything was read of it.
+    pub(crate) from: i64,
+    pub(crate) to: SourcePosition,
+}
+
+impl Advance {
+    /// What is wrong where the source stands there instead.
+    pub(crate) fn conflict(&self, at: i64) -> StoreError {
+        let Self { from, to: SourcePosition { source, .. } } = self;
+        StoreError::Unusable(format!(
+            "{source} was read from {from}, but the store says {at}: another process reads it into the same outbox"
+        ))
+    }
 }

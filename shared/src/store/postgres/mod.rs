@@ -45,8 +45,8 @@ use self::channel::{Channel, Opening};
 use self::error::Trouble;
 use self::session::{Session, field};
 use super::{
-    Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership, Remaining,
-    RowId, Schema, Settlement, SourcePosition, Status, Store, StoreError, Verdict,
+    Advance, Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
+    Remaining, RowId, Schema, Settlement, SourcePosition, Status, Store, StoreError, Verdict,
 };
 
 /// The numbers that stand for what a deferred row waits for: never to be changed, only added to.
@@ -140,17 +140,11 @@ impl Store for Postgres {
         async move { prune::prune(&self.outbox, &below, older_than).await }.boxed()
     }
 
-    fn enqueue(
-        &self,
-        records: Vec<OutboxRecord>,
-        position: Option<SourcePosition>,
-        bound: usize,
-    ) -> Answer<'_, bool> {
+    fn enqueue(&self, records: Vec<OutboxRecord>, read: Option<Advance>, bound: usize) -> Answer<'_, bool> {
         async move {
-            let (records, position) = (&records, position.as_ref());
-            let added = |session: Arc<Session>| async move {
-                outbox::enqueue(&session, records, position, bound).await
-            };
+            let (records, read) = (&records, read.as_ref());
+            let added =
+                |session: Arc<Session>| async move { outbox::enqueue(&session, records, read, bound).await };
             Ok(self.outbox.transaction(added).await?)
         }
         .boxed()

@@ -6,7 +6,7 @@ use super::error::Trouble;
 use super::parameter::{Bytes, Column};
 use super::session::{Session, field, string};
 use super::{millis, runs};
-use crate::store::{OutboxRecord, OutboxRow, Remaining, SourcePosition};
+use crate::store::{Advance, OutboxRecord, OutboxRow, Remaining, SourcePosition};
 
 /// Adds records at the end, in order.
 pub(super) async fn insert(session: &Session, records: &[&OutboxRecord]) -> Result<(), Trouble> {
@@ -20,11 +20,11 @@ pub(super) async fn insert(session: &Session, records: &[&OutboxRecord]) -> Resu
     Ok(())
 }
 
-/// Adds records and the position, unless there are that many already.
+/// Adds records and the position, unless there are that many already, or the source stands elsewhere.
 pub(super) async fn enqueue(
     session: &Session,
     records: &[OutboxRecord],
-    position: Option<&SourcePosition>,
+    read: Option<&Advance>,
     bound: usize,
 ) -> Result<bool, Trouble> {
     let bound = i64::try_from(bound).unwrap_or(i64::MAX);
@@ -33,13 +33,31 @@ pub(super) async fn enqueue(
     if full.first().map_or(Ok(false), |row| field(row, 0))? {
         return Ok(false);
     }
-    insert(session, &records.iter().collect::<Vec<_>>()).await?;
-    if let Some(SourcePosition { source, at, number }) = position {
-        let moved = "insert into event_store.position (source, at, number) values ($1, $2, $3) \
-            on conflict (event_store.indexed(source)) do update set at = excluded.at, number = excluded.number";
-        session.execute(moved, &[&Bytes(source.as_bytes()), at, number]).await?;
+    if let Some(read) = read {
+        advance(session, read).await?;
     }
+    insert(session, &records.iter().collect::<Vec<_>>()).await?;
     Ok(true)
+}
+
+/// Moves the source's position from where it was read from. Its row is locked: who else reads the source waits, and finds
+/// that it has moved.
+async fn advance(session: &Session, read: &Advance) -> Result<(), Trouble> {
+    let Advance { from, to: SourcePosition { source, at, number } } = read;
+    let source = Bytes(source.as_bytes());
+    let made =
+        "insert into event_store.position (source, at, number) values ($1, 0, 0) on conflict do nothing";
+    session.execute(made, &[&source]).await?;
+    let locked = "select at from event_store.position \
+        where event_store.indexed(source) = event_store.indexed($1) for update";
+    let stands: i64 = session.query(locked, &[&source]).await?.first().map_or(Ok(0), |row| field(row, 0))?;
+    if stands != *from {
+        return Err(read.conflict(stands).into());
+    }
+    let moved = "update event_store.position set at = $2, number = $3 \
+        where event_store.indexed(source) = event_store.indexed($1)";
+    session.execute(moved, &[&source, at, number]).await?;
+    Ok(())
 }
 
 pub(super) async fn position(session: &Session, source: &str) -> Result<Option<SourcePosition>, Trouble> {

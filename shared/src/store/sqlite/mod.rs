@@ -23,8 +23,8 @@ use std::time::Duration;
 use self::file::{File, Place, Role};
 use self::worker::Worker;
 use super::{
-    Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership, Remaining,
-    RowId, Schema, Settlement, SourcePosition, Store, StoreError, Verdict,
+    Advance, Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
+    Remaining, RowId, Schema, Settlement, SourcePosition, Store, StoreError, Verdict,
 };
 
 /// How long to wait for other processes' transactions, which take milliseconds.
@@ -89,14 +89,9 @@ impl Store for SqliteStore {
             .ask(move |file| file.ask(|connection, _| Ok(prune::prune(connection, &below, older_than)?)))
     }
 
-    fn enqueue(
-        &self,
-        records: Vec<OutboxRecord>,
-        position: Option<SourcePosition>,
-        bound: usize,
-    ) -> Answer<'_, bool> {
+    fn enqueue(&self, records: Vec<OutboxRecord>, read: Option<Advance>, bound: usize) -> Answer<'_, bool> {
         self.writer.ask(move |file| {
-            file.ask(|connection, _| outbox::enqueue(connection, &records, position.as_ref(), bound))
+            file.ask(|connection, _| outbox::enqueue(connection, &records, read.as_ref(), bound))
         })
     }
 

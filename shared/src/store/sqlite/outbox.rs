@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::trouble::Failure;
-use crate::store::{OutboxRecord, OutboxRow, Remaining, SourcePosition};
+use crate::store::{Advance, OutboxRecord, OutboxRow, Remaining, SourcePosition};
 
 /// No lease is longer, in milliseconds: one that seems to be comes from before the clock was set back.
 const LONGEST_LEASE: i64 = 3_600_000;
@@ -21,14 +21,20 @@ pub(super) fn add(connection: &Connection, record: &OutboxRecord) -> Result<(), 
 pub(super) fn enqueue(
     connection: &Connection,
     records: &[OutboxRecord],
-    position: Option<&SourcePosition>,
+    read: Option<&Advance>,
     bound: usize,
 ) -> Result<bool, Failure> {
     if holds(connection, bound)? {
         return Ok(false);
     }
+    if let Some(read) = read {
+        let at = position(connection, &read.to.source)?.map_or(0, |position| position.at);
+        if at != read.from {
+            return Err(read.conflict(at).into());
+        }
+    }
     records.iter().try_for_each(|record| add(connection, record))?;
-    if let Some(SourcePosition { source, at, number }) = position {
+    if let Some(Advance { to: SourcePosition { source, at, number }, .. }) = read {
         connection
             .prepare_cached(
                 "insert into positions (source, at, number) values (?1, ?2, ?3)

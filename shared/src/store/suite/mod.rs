@@ -151,6 +151,7 @@ macro_rules! scenarios {
             pruning_keeps_what_is_younger_above_or_anothers
             pruning_is_bounded
             records_are_added_with_the_position_of_their_source
+            a_source_that_another_reads_too_is_not_read_twice
             the_outbox_is_bounded
             the_outbox_gives_its_lowest_rows
             a_look_at_the_outbox_is_bounded_in_bytes

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::store::{
-    Answer, Assigned, Assignee, DeferredRow, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
-    Refusal, Remaining, RowId, Settlement, SourcePosition, Splitter, Statement, Status, Step, Store,
-    StoreError, Verdict, Wait, Waiting,
+    Advance, Answer, Assigned, Assignee, DeferredRow, Identity, Known, Loaded, OutboxRecord, OutboxRow,
+    Ownership, Refusal, Remaining, RowId, Settlement, SourcePosition, Splitter, Statement, Status, Step,
+    Store, StoreError, Verdict, Wait, Waiting,
 };
 
 /// A statement that the database refuses.
@@ -225,7 +225,7 @@ impl Store for Ledger {
         self.answer(|_| 0)
     }
 
-    fn enqueue(&self, _: Vec<OutboxRecord>, _: Option<SourcePosition>, _: usize) -> Answer<'_, bool> {
+    fn enqueue(&self, _: Vec<OutboxRecord>, _: Option<Advance>, _: usize) -> Answer<'_, bool> {
         self.answer(|_| false)
     }
 

@@ -1,0 +1,202 @@
+//! The loop from the event source into the outbox; the relay publishes from there.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use shared::client::TopicSpec;
+use shared::event::NewEvent;
+use shared::outbox::{Batch, Outbox, Outcome, Position};
+use shared::producer::{Failure, KEPT_FAILURES};
+use shared::store::StoreUrl;
+
+use crate::Config;
+use crate::due::Due;
+use crate::pace::Pace;
+use crate::progress::Progress;
+use crate::publish::HUMAN;
+use crate::report::{Stored, Summary};
+use crate::source::{Source, Taken};
+
+/// Events of one transaction: enough that its cost vanishes, few enough that it is over soon.
+const BATCH: u64 = 1_000;
+/// Bytes of one transaction, and one event more.
+const BATCH_BYTES: usize = 1024 * 1024;
+/// How long to wait before looking again for room in the outbox.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+struct Loop<'a> {
+    source: Source,
+    outbox: &'a Outbox,
+    config: &'a Config,
+    /// What the source is called in the store, if it can be gone on with.
+    name: Option<String>,
+    /// How far the store knows the source.
+    stored_to: Position,
+    /// One event, written over by each.
+    event: NewEvent,
+    batch: Batch,
+    /// What the batch holds, as text: only where each event has its log line.
+    announced: Vec<String>,
+    is_announced: bool,
+    due: Due,
+    stored: u64,
+    summary: Summary,
+}
+
+/// Stores all that the source gives, relays it, and sums up.
+///
+/// # Errors
+/// Nothing could be stored: the store cannot be opened, or the file is another one than before.
+pub(crate) async fn publish(
+    source: Source,
+    config: &Config,
+    url: &StoreUrl,
+    mut shutdown: Pin<&mut impl Future<Output = ()>>,
+) -> anyhow::Result<Summary> {
+    let topic = TopicSpec { topic: config.topic.clone(), partitions: config.common.partitions };
+    let outbox = Outbox::open(url, config.outbox_bound, &config.common.connection(), topic)
+        .await
+        .with_context(|| format!("cannot use the outbox {url}"))?;
+    let pace = Pace::of(config, source.is_counter());
+    let (event, unit) = (source.blank(config), source.unit());
+    let mut round = Loop {
+        name: source.name(config)?,
+        is_announced: source.is_counter() && pace.interval() >= HUMAN,
+        source,
+        outbox: &outbox,
+        config,
+        stored_to: Position::default(),
+        event,
+        batch: Batch::default(),
+        announced: Vec::new(),
+        due: Due::new(pace),
+        stored: 0,
+        summary: Summary { unit, ..Summary::default() },
+    };
+    let progress = Progress::start(&round.source, pace, round.is_announced);
+    let result = tokio::select! {
+        biased;
+        () = shutdown.as_mut() => { round.summary.interrupted = true; Ok(()) }
+        result = round.until_end(&progress) => result,
+    };
+    progress.finish();
+    let (mut summary, stored) = (round.summary, round.stored);
+    summary.oddities = round.source.oddities();
+    match result {
+        Err(error) if stored == 0 => return Err(error),
+        result => summary.broken = result.err().map(|error| format!("{error:#}")),
+    }
+    if !summary.interrupted {
+        tokio::select! {
+            biased;
+            () = shutdown => summary.interrupted = true,
+            () = outbox.drained() => {}
+        }
+    }
+    let outcome = outbox.finish(config.shutdown_deadline).await;
+    if !summary.interrupted
+        && stored == 0
+        && outcome == (Outcome { remaining: Some(0), ..Outcome::default() })
+    {
+        tracing::info!("everything was published before: nothing is left to do");
+    }
+    (summary.report.published, summary.report.acknowledged) = (outcome.published, outcome.acknowledged);
+    summary.outbox = Some(Stored { stored, remaining: outcome.remaining, refused: outcome.refused });
+    Ok(summary)
+}
+
+impl Loop<'_> {
+    async fn until_end(&mut self, progress: &Progress) -> anyhow::Result<()> {
+        self.go_on().await?;
+        let mut is_end = false;
+        while !is_end {
+            let due = self.due.events(&mut self.source, self.stored, BATCH).await?;
+            is_end = self.take(due);
+            self.store().await?;
+            progress.show(&self.source, self.stored);
+        }
+        Ok(())
+    }
+
+    /// Goes on where the store says that the source was left.
+    async fn go_on(&mut self) -> anyhow::Result<()> {
+        let Some(name) = &self.name else {
+            tracing::info!("this input cannot be read again: what a restart reads counts as new");
+            return Ok(());
+        };
+        self.stored_to = self.outbox.position(name).await?;
+        let Position { at, number } = self.stored_to;
+        if !self.source.go_on(self.stored_to).await? {
+            bail!(
+                "{name} is not the file that was read before: no line {number} ends at its byte {at}. Lines that are new \
+                 belong at its end. To publish it as a new file, give it another name, or name another store with --outbox"
+            );
+        }
+        match (at, self.source.unit()) {
+            (0, _) => {}
+            (_, unit) if self.source.remaining() == Some(0) => {
+                tracing::info!("{unit}s up to {number} were stored before, which is all that was asked for");
+            }
+            (_, unit) => tracing::info!("{unit}s up to {number} were stored before: going on after them"),
+        }
+        Ok(())
+    }
+
+    /// Takes what is there into the batch; `true` at the end.
+    fn take(&mut self, due: u64) -> bool {
+        for _ in 0..due {
+            match self.source.take(&mut self.event) {
+                Taken::Event(_) => {
+                    self.batch.push(&self.event, &self.config.topic);
+                    if self.is_announced {
+                        let data = self.event.data.as_deref().unwrap_or_default();
+                        self.announced.push(String::from_utf8_lossy(data).into_owned());
+                    }
+                }
+                Taken::TooLong(number) => self.too_long(number),
+                Taken::Nothing => break,
+                Taken::End => return true,
+            }
+            if self.batch.bytes() >= BATCH_BYTES {
+                break;
+            }
+        }
+        false
+    }
+
+    fn too_long(&mut self, number: u64) {
+        // The next run will have passed it.
+        tracing::error!("line {number} is longer than message.max.bytes: it is not published");
+        let report = &mut self.summary.report;
+        report.refused += 1;
+        if report.failures.len() < KEPT_FAILURES {
+            let reason = "longer than message.max.bytes".to_owned();
+            report.failures.push(Failure { id: None, number, reason });
+        }
+    }
+
+    /// Stores the batch together with how far the source was read for it. Waits while the outbox is full.
+    async fn store(&mut self) -> anyhow::Result<()> {
+        let to = self.source.position();
+        if self.batch.is_empty() && to == self.stored_to {
+            return Ok(());
+        }
+        let read = self.name.as_deref().map(|name| (name, self.stored_to, to));
+        let mut is_said = false;
+        while !self.outbox.add(&self.batch, read).await? {
+            if !std::mem::replace(&mut is_said, true) {
+                let bound = self.config.outbox_bound;
+                tracing::warn!("the outbox holds {bound} events: reading waits until Kafka has taken some");
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        self.stored_to = to;
+        self.stored += self.batch.len() as u64;
+        self.batch.clear();
+        for data in self.announced.drain(..) {
+            tracing::info!("Stored {data}");
+        }
+        Ok(())
+    }
+}
