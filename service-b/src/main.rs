@@ -2,16 +2,29 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use service_b::{Config, report};
-use shared::consumer::Counts;
+use shared::consumer::{Counts, Handlers};
 use shared::{shutdown, telemetry};
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long a handler that blocks its thread is waited for at the end.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
     let (config, handlers) = Config::from_args();
     telemetry::init(config.common.log_format);
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => {
+            let code = runtime.block_on(serve(config, handlers));
+            runtime.shutdown_timeout(LEFT_BEHIND);
+            code
+        }
+        Err(error) => report::failed(&error.into()),
+    }
+}
+
+async fn serve(config: Config, handlers: Handlers) -> ExitCode {
     let (output, timed, started) = (config.output, config.until_caught_up, Instant::now());
     let result = match shutdown::signalled() {
         Ok(signal) => service_b::run(config, handlers, Arc::new(Counts::default()), signal).await,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::SlotId;
-use super::tracker::{Freed, Tracker};
+use super::tracker::{Freed, Received, Tracker};
 use super::window::Window;
 use crate::store::Ownership;
 
@@ -107,15 +107,15 @@ impl Assignment {
         Some((topic, id))
     }
 
-    /// Takes a record into the window; `false` where it is none of ours, or was here already.
-    pub(super) fn received(&mut self, id: SlotId, offset: i64, size: usize) -> bool {
-        let Some(slot) = self.slots.get_mut(&id) else { return false };
-        let tracked = slot.tracker.received(offset, u32::try_from(size).unwrap_or(u32::MAX));
-        if tracked {
+    /// Takes a record into the window, if it is new.
+    pub(super) fn received(&mut self, id: SlotId, offset: i64, size: usize) -> Received {
+        let Some(slot) = self.slots.get_mut(&id) else { return Received::Again };
+        let received = slot.tracker.received(offset, u32::try_from(size).unwrap_or(u32::MAX));
+        if received == Received::New {
             slot.committed.get_or_insert(offset);
             self.window.take(size);
         }
-        tracked
+        received
     }
 
     /// A record is settled. Late results of a slot that was let go match nothing.

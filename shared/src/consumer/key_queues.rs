@@ -13,14 +13,24 @@ pub(super) struct KeyQueues<W> {
     ready: VecDeque<Key>,
     /// Keys that are ready, but of a slot that is halted. A slot is halted while it has an entry.
     halted: HashMap<SlotId, Vec<Key>>,
-    /// How many events of one key may wait before it counts as full.
-    bound: usize,
+    /// How many events of one key, and how many bytes of them, may wait before it counts as full.
+    bound: Load,
+    size: fn(&W) -> usize,
+}
+
+/// Events, and their bytes.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Load {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
 }
 
 #[derive(Debug)]
 struct Queue<W> {
     slot: SlotId,
     waiting: VecDeque<W>,
+    /// Of what waits.
+    bytes: usize,
     full: bool,
 }
 
@@ -33,8 +43,8 @@ pub(super) enum Room {
 }
 
 impl<W> KeyQueues<W> {
-    pub(super) fn new(bound: usize) -> Self {
-        Self { live: HashMap::default(), ready: VecDeque::new(), halted: HashMap::new(), bound }
+    pub(super) fn new(bound: Load, size: fn(&W) -> usize) -> Self {
+        Self { live: HashMap::default(), ready: VecDeque::new(), halted: HashMap::new(), bound, size }
     }
 
     pub(super) fn is_live(&self, key: Key) -> bool {
@@ -47,18 +57,20 @@ impl<W> KeyQueues<W> {
 
     /// An event arrived and has to wait.
     pub(super) fn wait(&mut self, key: Key, slot: SlotId, work: W) -> Room {
+        let size = (self.size)(&work);
         if let Some(queue) = self.live.get_mut(&key) {
             queue.waiting.push_back(work);
+            queue.bytes += size;
             return queue.fill(self.bound);
         }
-        self.live.insert(key, Queue { slot, waiting: VecDeque::from([work]), full: false });
+        self.live.insert(key, Queue { waiting: VecDeque::from([work]), bytes: size, ..Queue::new(slot) });
         self.make_ready(key, slot);
         Room::Unchanged
     }
 
     /// An event of the key has started: later ones of its key wait behind it.
     pub(super) fn started(&mut self, key: Key, slot: SlotId) {
-        self.live.entry(key).or_insert_with(|| Queue { slot, waiting: VecDeque::new(), full: false });
+        self.live.entry(key).or_insert_with(|| Queue::new(slot));
     }
 
     /// The next event that may start; its key is under way until [`done`](Self::done) or
@@ -68,6 +80,7 @@ impl<W> KeyQueues<W> {
             if let Some(queue) = self.live.get_mut(&key)
                 && let Some(work) = queue.waiting.pop_front()
             {
+                queue.bytes -= (self.size)(&work);
                 return Some((work, queue.empty(self.bound)));
             }
         }
@@ -86,6 +99,7 @@ impl<W> KeyQueues<W> {
     /// The key's event that was under way starts again, before all others of its key.
     pub(super) fn again(&mut self, key: Key, work: W) {
         if let Some(queue) = self.live.get_mut(&key) {
+            queue.bytes += (self.size)(&work);
             queue.waiting.push_front(work);
             let slot = queue.slot;
             self.make_ready(key, slot);
@@ -94,7 +108,7 @@ impl<W> KeyQueues<W> {
 
     /// The key counts as under way, whatever it was before: nothing of it starts until [`done`](Self::done).
     pub(super) fn hold(&mut self, key: Key, slot: SlotId) {
-        self.live.entry(key).or_insert_with(|| Queue { slot, waiting: VecDeque::new(), full: false });
+        self.live.entry(key).or_insert_with(|| Queue::new(slot));
         self.ready.retain(|other| *other != key);
         if let Some(halted) = self.halted.get_mut(&slot) {
             halted.retain(|other| *other != key);
@@ -110,6 +124,7 @@ impl<W> KeyQueues<W> {
     pub(super) fn take_waiting(&mut self, key: Key) -> (Vec<W>, Room) {
         let Some(queue) = self.live.get_mut(&key) else { return (Vec::new(), Room::Unchanged) };
         let waiting = queue.waiting.drain(..).collect();
+        queue.bytes = 0;
         (waiting, queue.empty(self.bound))
     }
 
@@ -120,9 +135,9 @@ impl<W> KeyQueues<W> {
             return;
         }
         let was_idle = under_way || !self.live.contains_key(&key);
-        let queue =
-            self.live.entry(key).or_insert_with(|| Queue { slot, waiting: VecDeque::new(), full: false });
+        let queue = self.live.entry(key).or_insert_with(|| Queue::new(slot));
         for work in works.into_iter().rev() {
+            queue.bytes += (self.size)(&work);
             queue.waiting.push_front(work);
         }
         if was_idle {
@@ -148,6 +163,7 @@ impl<W> KeyQueues<W> {
         for queue in self.live.values_mut().filter(|queue| queue.slot == slot) {
             let before = queue.waiting.len();
             queue.waiting.retain(&keep);
+            queue.bytes = queue.waiting.iter().map(self.size).sum();
             dropped += before - queue.waiting.len();
         }
         for key in self.halted.remove(&slot).unwrap_or_default() {
@@ -172,14 +188,19 @@ impl<W> KeyQueues<W> {
 }
 
 impl<W> Queue<W> {
-    fn fill(&mut self, bound: usize) -> Room {
-        let becomes_full = !self.full && self.waiting.len() >= bound;
+    fn new(slot: SlotId) -> Self {
+        Self { slot, waiting: VecDeque::new(), bytes: 0, full: false }
+    }
+
+    fn fill(&mut self, bound: Load) -> Room {
+        let becomes_full = !self.full && (self.waiting.len() >= bound.events || self.bytes >= bound.bytes);
         self.full |= becomes_full;
         if becomes_full { Room::BecameFull } else { Room::Unchanged }
     }
 
-    fn empty(&mut self, bound: usize) -> Room {
-        let becomes_open = self.full && self.waiting.len() <= bound / 2;
+    fn empty(&mut self, bound: Load) -> Room {
+        let is_low = self.waiting.len() <= bound.events / 2 && self.bytes <= bound.bytes / 2;
+        let becomes_open = self.full && is_low;
         self.full &= !becomes_open;
         if becomes_open { Room::BecameOpen } else { Room::Unchanged }
     }
@@ -234,7 +255,7 @@ mod tests {
         /// Catches: two of a key under way at once, a later one before an earlier one, one that never starts.
         #[test]
         fn each_key_goes_one_after_the_other_and_in_order(steps in steps()) {
-            let mut queues = KeyQueues::new(8);
+            let mut queues = KeyQueues::new(Load { events: 8, bytes: usize::MAX }, |_| 1);
             let mut under_way: Vec<(u64, i64)> = Vec::new();
             let mut finished: HashMap<u64, i64> = HashMap::new();
             let mut arrived = 0;
@@ -279,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_halted_slot_starts_nothing_and_finishes_up_to_the_limit() {
-        let mut queues = KeyQueues::new(8);
+        let mut queues = KeyQueues::new(Load { events: 8, bytes: usize::MAX }, |_| 1);
         let other = SlotId(2);
         queues.wait(Key(1), SLOT, "a");
         queues.wait(Key(1), SLOT, "b");
@@ -295,5 +316,27 @@ mod tests {
         assert_eq!(queues.next(), Some(("d", Room::Unchanged)));
         queues.forget(SLOT);
         assert!(!queues.is_live(Key(1)) && !queues.is_live(Key(3)) && queues.is_live(Key(2)));
+    }
+
+    /// Catches: a key that is held and still starts what was ready, or starts two at once afterwards.
+    #[test]
+    fn a_held_key_starts_nothing_until_it_is_done() {
+        let mut queues = KeyQueues::new(Load { events: 8, bytes: usize::MAX }, |_| 1);
+        queues.wait(Key(1), SLOT, "a");
+        queues.wait(Key(1), SLOT, "b");
+        queues.hold(Key(1), SLOT);
+        assert_eq!(queues.next(), None);
+        queues.done(Key(1));
+        assert_eq!((queues.next().map(|(work, _)| work), queues.next()), (Some("a"), None));
+    }
+
+    #[test]
+    fn a_key_is_full_of_bytes_too_and_open_again_at_half() {
+        let mut queues = KeyQueues::new(Load { events: 100, bytes: 10 }, |work: &usize| *work);
+        queues.started(Key(1), SLOT);
+        assert_eq!(queues.wait(Key(1), SLOT, 6), Room::Unchanged);
+        assert_eq!(queues.wait(Key(1), SLOT, 5), Room::BecameFull);
+        queues.done(Key(1));
+        assert_eq!(queues.next(), Some((6, Room::BecameOpen)));
     }
 }

@@ -32,7 +32,7 @@ use super::blocked_keys::BlockedKeys;
 use super::brake::SharedBrake;
 use super::handler::HandleError;
 use super::handlers::Handlers;
-use super::key_queues::KeyQueues;
+use super::key_queues::{KeyQueues, Load};
 use super::outcome::Outcome;
 use super::retry::RetryPolicy;
 use super::{Counts, Key, OnDead, SlotId, Unhandled};
@@ -103,8 +103,8 @@ pub(super) struct Common {
     pub(super) unhandled: Unhandled,
     pub(super) retry: RetryPolicy,
     pub(super) handler_timeout: Duration,
-    /// How many events of one key may wait in memory.
-    pub(super) key_bound: usize,
+    /// How much of one key may wait in memory.
+    pub(super) key_bound: Load,
     /// How many of them may wait in the ledger.
     pub(super) deferred_max: usize,
     pub(super) on_dead: OnDead,
@@ -154,7 +154,7 @@ impl Lane {
             reports,
             slots: Slots::default(),
             arriving: Arriving::new(Arc::clone(&common.store), common.group.clone()),
-            queues: KeyQueues::new(common.key_bound),
+            queues: KeyQueues::new(common.key_bound, |work: &Work| work.arrived.record().size()),
             blocked: BlockedKeys::new(common.deferred_max),
             loading: Loading::new(Arc::clone(&common.store)),
             under_way: FuturesUnordered::new(),

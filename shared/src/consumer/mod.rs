@@ -47,6 +47,7 @@ pub use self::retry::RetryPolicy;
 pub use crate::store::{Effects, Migration, Schema, Statement, Value};
 
 use self::brake::SharedBrake;
+use self::key_queues::Load;
 use self::lane::{Common, Lane};
 use self::poll::PollThread;
 use crate::client::{Connection, Group};
@@ -217,6 +218,10 @@ pub async fn run(
 
     let result = tokio::select! {
         result = &mut threads.ended => Some(result),
+        () = lane_breaks(&mut threads.lanes) => {
+            threads.stop.store(true, Ordering::Release);
+            anyhow::bail!("a lane broke off: a bug. What was not settled is handled by the next run");
+        }
         () = shutdown => {
             threads.stop.store(true, Ordering::Release);
             tokio::time::timeout(deadline + COMMIT, &mut threads.ended).await.ok()
@@ -227,7 +232,10 @@ pub async fn run(
         return Ok(counts.summary());
     };
     let result = result.context("the poll thread ended without a word: a bug")?;
-    while threads.lanes.join_next().await.is_some() {}
+    let lanes_end = async { while threads.lanes.join_next().await.is_some() {} };
+    if tokio::time::timeout(LANES, lanes_end).await.is_err() {
+        tracing::warn!("a handler blocks its thread: it is left behind");
+    }
     if until_caught_up && tokio::time::timeout(deadline, relay.drained()).await.is_err() {
         tracing::warn!("the outbox is not empty: what is left in it is published by the next run");
     }
@@ -241,6 +249,8 @@ pub async fn run(
 
 /// How long the last commit may take, after the deadline for what is under way.
 const COMMIT: Duration = Duration::from_secs(10);
+/// How long lanes may take to end, once they have nothing to do.
+const LANES: Duration = Duration::from_secs(3);
 /// How long leaving the group may take.
 const CLOSE: Duration = Duration::from_secs(3);
 
@@ -275,8 +285,8 @@ fn common(
         unhandled: options.unhandled,
         retry: options.retry,
         handler_timeout: options.handler_timeout,
-        // Half the window: one slow key may fill that, and the other partitions still have the rest.
-        key_bound: (options.window / 2).max(2),
+        // A quarter of the window: it opens again at half, and one slow key must not keep it from there.
+        key_bound: Load { events: (options.window / 4).max(1), bytes: (options.window_bytes / 4).max(1) },
         deferred_max: options.deferred_max,
         on_dead: options.on_dead,
         every_event_has_a_row: options.delivery == Delivery::EffectivelyOnce,
@@ -287,6 +297,16 @@ fn common(
         relay,
         counts,
     })
+}
+
+/// Ends when a lane panics. Lanes that have come to their end are no news.
+async fn lane_breaks(lanes: &mut tokio::task::JoinSet<()>) {
+    while let Some(ended) = lanes.join_next().await {
+        if ended.is_err() {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 /// The poll thread and the lanes.

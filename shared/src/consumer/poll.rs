@@ -15,6 +15,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::topic_partition_list::TopicPartitionList;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -23,7 +24,8 @@ use tokio::task::JoinHandle;
 use self::handover::ANSWER;
 use super::assignment::Assignment;
 use super::lane::{Common, FromLane, Incoming, ToLane};
-use super::rebalance::Changes;
+use super::rebalance::{Change, Changes};
+use super::tracker::Received;
 use super::{Key, Options, SlotId};
 use crate::client::Connection;
 use crate::raw;
@@ -115,9 +117,23 @@ impl PollThread {
         let result = self.consume();
         self.let_go(&self.assignment.ids(), true);
         self.consumer.context().close();
+        self.decline();
         // The lanes end with their inboxes.
         self.lanes.clear();
         let _ = ended.send(result);
+    }
+
+    /// Answers what the group still waits for: without that it could not be left.
+    fn decline(&self) {
+        while let Some(change) = self.consumer.context().next() {
+            let answered = match change {
+                Change::Assign(_) => self.consumer.incremental_assign(&TopicPartitionList::new()),
+                Change::Revoke(partitions) => self.consumer.incremental_unassign(&partitions),
+            };
+            if let Err(error) = answered {
+                tracing::debug!("ending: {error}");
+            }
+        }
     }
 
     fn consume(&mut self) -> anyhow::Result<()> {
@@ -140,8 +156,10 @@ impl PollThread {
             self.assignment.committed(&topic, partition, offset);
         }
         while let Some(change) = self.consumer.context().next() {
-            if !self.rebalance(&change)? {
+            let result = self.rebalance(&change);
+            if !matches!(result, Ok(true)) {
                 self.consumer.context().put_back(change);
+                result?;
                 break;
             }
         }
@@ -155,7 +173,7 @@ impl PollThread {
         for _ in 0..BATCH {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
-                    let incoming = incoming(&mut self.assignment, &mut self.builder, &self.hasher, &message);
+                    let incoming = incoming(&mut self.assignment, &mut self.builder, &self.hasher, &message)?;
                     if let Some(incoming) = incoming {
                         let lane = lane_of(incoming.key, self.lanes.len());
                         self.batches[lane].push(incoming);
@@ -324,18 +342,31 @@ impl PollThread {
     }
 }
 
-/// Copies a record out of the client. `None` for one that is none of ours any more.
+/// Copies a record out of the client. `None` for one that is none of ours any more, or under way already.
+///
+/// # Errors
+/// The partition begins anew in the middle: what it holds now was not settled, though its offsets say so.
 fn incoming(
     assignment: &mut Assignment,
     builder: &mut RecordBuilder,
     hasher: &Hasher,
     message: &BorrowedMessage<'_>,
-) -> Option<Incoming> {
-    let (topic, slot) = assignment.slot_of(message.topic(), message.partition())?;
+) -> anyhow::Result<Option<Incoming>> {
+    let Some((topic, slot)) = assignment.slot_of(message.topic(), message.partition()) else {
+        return Ok(None);
+    };
     let record = raw::copy(message, topic, builder);
     let key = key_of(hasher, slot, record.key(), message.offset());
-    let tracked = assignment.received(slot, message.offset(), record.size());
-    tracked.then_some(Incoming { slot, key, record })
+    match assignment.received(slot, message.offset(), record.size()) {
+        Received::New => Ok(Some(Incoming { slot, key, record })),
+        Received::Again => Ok(None),
+        Received::Behind => anyhow::bail!(
+            "{topic}/{} has gone back to offset {}: it was cut off, or made anew. Start service-b again, and it goes on \
+             there as --on-missing-offsets says",
+            message.partition(),
+            message.offset()
+        ),
+    }
 }
 
 type Hasher = foldhash::fast::RandomState;

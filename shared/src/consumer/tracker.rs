@@ -19,6 +19,17 @@ struct Entry {
     settled: bool,
 }
 
+/// What a record is for the tracker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Received {
+    /// It is tracked from now on.
+    New,
+    /// It is tracked already.
+    Again,
+    /// Everything up to there is settled: the partition is not what it was.
+    Behind,
+}
+
 /// What leaves the window.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Freed {
@@ -27,14 +38,18 @@ pub(super) struct Freed {
 }
 
 impl Tracker {
-    /// A record was received. Offsets only grow; one that does not is not tracked, and `false`.
-    pub(super) fn received(&mut self, offset: i64, size: u32) -> bool {
+    /// A record was received. Offsets only grow; one that does not is not tracked.
+    pub(super) fn received(&mut self, offset: i64, size: u32) -> Received {
         let last = self.entries.back().map(|entry| entry.offset + 1).or(self.position);
-        let grows = last.is_none_or(|next| offset >= next);
-        if grows {
+        if last.is_none_or(|next| offset >= next) {
             self.entries.push_back(Entry { offset, size, settled: false });
+            return Received::New;
         }
-        grows
+        if self.entries.front().is_some_and(|first| first.offset <= offset) {
+            Received::Again
+        } else {
+            Received::Behind
+        }
     }
 
     /// A record is settled; the first time, says what that frees.
@@ -106,7 +121,7 @@ mod tests {
             let offsets: Vec<i64> = gaps.iter().scan(-1, |at, gap| { *at += gap; Some(*at) }).collect();
             let mut tracker = Tracker::default();
             for offset in &offsets {
-                prop_assert!(tracker.received(*offset, 1));
+                prop_assert_eq!(tracker.received(*offset, 1), Received::New);
             }
             let mut open = offsets.clone();
             let mut last = None;
@@ -141,10 +156,10 @@ mod tests {
     #[test]
     fn an_offset_that_does_not_grow_is_not_tracked() {
         let mut tracker = Tracker::default();
-        assert!(tracker.received(5, 1));
-        assert!(!tracker.received(5, 1));
+        assert_eq!(tracker.received(5, 1), Received::New);
+        assert_eq!(tracker.received(5, 1), Received::Again);
         tracker.settled(5);
-        assert!(!tracker.received(4, 1));
-        assert!(tracker.received(6, 1));
+        assert_eq!(tracker.received(4, 1), Received::Behind);
+        assert_eq!(tracker.received(6, 1), Received::New);
     }
 }

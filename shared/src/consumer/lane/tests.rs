@@ -111,7 +111,7 @@ impl Rig {
                 total: Duration::from_secs(60),
             },
             handler_timeout: Duration::from_secs(30),
-            key_bound: 8,
+            key_bound: Load { events: 8, bytes: usize::MAX },
             deferred_max: 1000,
             on_dead: OnDead::FlowOn,
             every_event_has_a_row: true,

@@ -57,7 +57,7 @@ impl PollThread {
         if self.asked_at.is_some_and(|at| at.elapsed() < ASK_AGAIN) {
             return Ok(false);
         }
-        let starts = self.starts(partitions)?;
+        let Some(starts) = self.starts(partitions)? else { return Ok(false) };
         let Some(taken) = self.take_over(&starts)? else { return Ok(false) };
         let mut list = TopicPartitionList::new();
         for (start, assigned) in starts.iter().zip(taken) {
@@ -71,12 +71,14 @@ impl PollThread {
         self.assigned = true;
         self.heard_at = Instant::now();
         self.consumer.incremental_assign(&list).context("cannot take partitions")?;
+        // A pause outlives the assignment in which it was asked for.
+        self.consumer.resume(&list).context("cannot resume partitions")?;
         Ok(true)
     }
 
-    fn starts(&mut self, partitions: &TopicPartitionList) -> anyhow::Result<Vec<Start>> {
+    fn starts(&mut self, partitions: &TopicPartitionList) -> anyhow::Result<Option<Vec<Start>>> {
         // This list holds references that would keep the consumer from closing: it ends here.
-        let committed = self.committed(partitions)?;
+        let Some(committed) = self.committed(partitions) else { return Ok(None) };
         let mut starts = Vec::new();
         for element in committed.elements() {
             let topic = self.assignment.intern(element.topic());
@@ -89,7 +91,7 @@ impl PollThread {
             }
             starts.push(Start { topic, partition: element.partition(), committed });
         }
-        Ok(starts)
+        Ok(Some(starts))
     }
 
     fn refuse_other_store(&self, topic: &str, partition: i32, other: &str) -> anyhow::Result<()> {
@@ -203,8 +205,8 @@ impl PollThread {
         }
     }
 
-    /// Where the group stands. Asks until a broker answers: to guess would lose or repeat events.
-    fn committed(&self, partitions: &TopicPartitionList) -> anyhow::Result<TopicPartitionList> {
+    /// Where the group stands. Asks until a broker answers: to guess would lose or repeat events. `None` at a stop.
+    fn committed(&self, partitions: &TopicPartitionList) -> Option<TopicPartitionList> {
         loop {
             let answer = self.consumer.committed_offsets(partitions.clone(), ANSWER).and_then(|committed| {
                 // The answer as a whole may be good and that for one partition not.
@@ -212,10 +214,8 @@ impl PollThread {
                 Ok(committed)
             });
             match answer {
-                Ok(committed) => return Ok(committed),
-                Err(error) if self.stop.load(Ordering::Acquire) => {
-                    return Err(error).context("stopped before the group's offsets could be read");
-                }
+                Ok(committed) => return Some(committed),
+                Err(_) if self.stop.load(Ordering::Acquire) => return None,
                 Err(error) => tracing::warn!("cannot read the group's offsets, trying again: {error}"),
             }
         }

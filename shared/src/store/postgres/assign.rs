@@ -93,7 +93,8 @@ fn deferred_row(row: &Row) -> Result<DeferredRow, Trouble> {
     Ok(DeferredRow { row: RowId(field(row, 0)?), key: field(row, 1)?, offset: field(row, 2)?, waiting })
 }
 
-/// Of each key the highest offset from there on; of null keys each. Two conditions, each with its index.
+/// Of each key the highest offset from there on; of null keys each. Two conditions, each with its index. What is
+/// scheduled was put aside before its turn: it answers for nobody.
 async fn answered(
     session: &Session,
     partition: i64,
@@ -104,7 +105,8 @@ async fn answered(
             where partition = $1 and status in (2, 6, 7, 8) and \"offset\" >= $2
             union all
             select key, \"offset\" from event_store.ledger
-            where partition = $1 and status in (1, 3, 4, 5) and \"offset\" >= $2)
+            where partition = $1 and status in (1, 3, 4, 5) and \"offset\" >= $2
+                and (key is null or status <> 3 or wait <> 3))
         select key, max(\"offset\") from rows where key is not null group by key
         union all select distinct key, \"offset\" from rows where key is null";
     session

@@ -63,10 +63,12 @@ fn waiting(row: &Row<'_>, now: i64) -> Result<Waiting> {
     })
 }
 
+/// What is scheduled was put aside before its turn: it answers for nobody.
 fn answered(connection: &Connection, partition: i64, from: i64) -> Result<Vec<(Option<Vec<u8>>, i64)>> {
     connection
         .prepare_cached(
-            "select key, max(offset) from ledger where partition = ?1 and offset >= ?2 and key is not null group by key
+            "select key, max(offset) from ledger
+             where partition = ?1 and offset >= ?2 and key is not null and (status <> 3 or wait <> 3) group by key
              union all select null, offset from ledger where partition = ?1 and offset >= ?2 and key is null",
         )?
         .query_map((partition, from), |row| Ok((row.get(0)?, row.get(1)?)))?

@@ -102,6 +102,8 @@ pub(crate) async fn rows_answer_for_earlier_records(bench: &dyn Bench) {
             event("e8").at(8).handled(owner),
             event("e12").at(12).retry(owner),
             event("e9").at(9).key("other").handled(owner),
+            // Put aside at its arrival, while earlier ones of its key are still to be handled.
+            event("e30").at(30).waiting(owner, Wait::Until(i64::MAX / 2)),
             null_key.handled(owner),
             another.handled(owner),
         ])
