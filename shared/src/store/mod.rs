@@ -89,6 +89,7 @@ pub(crate) use self::row::{
     Verdict, Wait, Waiting,
 };
 pub(crate) use self::splitter::Splitter;
+#[allow(unused_imports, reason = "the services are still to be connected")]
 pub(crate) use self::url::open;
 pub use self::url::{BadStoreUrl, StoreUrl};
 

@@ -107,17 +107,16 @@ impl Settling<'_> {
     /// The partition's group, if the partition is still the settlement's.
     fn owned(&mut self, settlement: &Settlement) -> Result<Option<i64>, Failure> {
         let owner = settlement.owner;
-        let present = match self.partitions.get(&owner.partition) {
-            Some(present) => *present,
-            None => {
-                let present = self
-                    .connection
-                    .prepare_cached("select epoch, group_number from partitions where number = ?1")?
-                    .query_row([owner.partition], |row| Ok((row.get(0)?, row.get(1)?)))
-                    .optional()?;
-                self.partitions.insert(owner.partition, present);
-                present
-            }
+        let present = if let Some(present) = self.partitions.get(&owner.partition) {
+            *present
+        } else {
+            let present = self
+                .connection
+                .prepare_cached("select epoch, group_number from partitions where number = ?1")?
+                .query_row([owner.partition], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            self.partitions.insert(owner.partition, present);
+            present
         };
         Ok(present.filter(|(epoch, _)| *epoch == owner.epoch).map(|(_, group)| group))
     }

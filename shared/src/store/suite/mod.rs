@@ -84,10 +84,10 @@ impl Member {
         Self::own(bench.open().await, assignee()).await
     }
 
-    pub(crate) async fn own(store: Arc<dyn Store>, assignee: Assignee) -> Self {
-        let mut assigned = store.assign(vec![assignee]).await.expect("assigned");
-        assert_eq!(assigned.len(), 1);
-        let assigned = assigned.remove(0);
+    pub(crate) async fn own(store: Arc<dyn Store>, partition: Assignee) -> Self {
+        let mut answers = store.assign(vec![partition]).await.expect("assigned");
+        assert_eq!(answers.len(), 1);
+        let assigned = answers.remove(0);
         Self { store, owner: assigned.owner, assigned }
     }
 
