@@ -8,6 +8,7 @@ mod odd_records;
 mod odd_values;
 mod other_clients;
 mod outages;
+mod outbox;
 mod quick_start;
 mod refused_letters;
 mod sharing;
@@ -21,6 +22,7 @@ use crate::harness::Scenario;
 pub fn all() -> Vec<Scenario> {
     [
         sharing::scenarios(),
+        outbox::scenarios(),
         outages::scenarios(),
         quick_start::scenarios(),
         interrupted::scenarios(),
