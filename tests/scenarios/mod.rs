@@ -9,6 +9,7 @@ mod odd_records;
 mod odd_values;
 mod other_clients;
 mod outages;
+mod outbox;
 mod quick_start;
 mod refused_letters;
 mod sharing;
@@ -22,6 +23,7 @@ use crate::harness::Scenario;
 pub fn all() -> Vec<Scenario> {
     [
         sharing::scenarios(),
+        outbox::scenarios(),
         outages::scenarios(),
         quick_start::scenarios(),
         interrupted::scenarios(),
