@@ -84,9 +84,9 @@ pub(crate) fn pointer(topic: &str, record: &Record, refusals: usize) -> Option<R
     let mut fits = |size: usize| {
         let is_fitting = size <= room;
         if is_fitting {
-            room -= size
+            room -= size;
         } else {
-            omitted += size
+            omitted += size;
         }
         is_fitting
     };
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_pointer_keeps_what_fits_and_says_what_is_missing() {
-        let letter = dead_letter(&[7; 10_000], &[0; 500_000]);
+        let letter = dead_letter(&vec![7; 10_000], &vec![0; 500_000]);
         let first = pointer("dlq.g.t", &letter, 1).expect("a pointer");
         assert_eq!((first.key(), first.value()), (letter.key(), None));
         assert_eq!(first.headers().count(), letter.headers().count() + 1);

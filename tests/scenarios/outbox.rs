@@ -65,15 +65,14 @@ fn assert_each_line_once(test: &Test, count: usize) {
     let mut per_key = BTreeMap::<Vec<u8>, Vec<usize>>::new();
     for sent in test.records.all(&test.topic) {
         let (value, id) = (sent.record.value_text(), sent.record.text("ce_id").unwrap());
-        match ids.get(&value) {
-            Some(known) => assert_eq!(*known, id, "{value} has two ids"),
-            None => {
-                assert!(owners.insert(id.clone()), "two lines have the id {id}");
-                let number = value.rsplit_once(':').unwrap().1.trim_end_matches('}').parse().unwrap();
-                per_key.entry(sent.record.key.unwrap()).or_default().push(number);
-                ids.insert(value, id);
-            }
+        if let Some(known) = ids.get(&value) {
+            assert_eq!(*known, id, "{value} has two ids");
+            continue;
         }
+        assert!(owners.insert(id.clone()), "two lines have the id {id}");
+        let number = value.rsplit_once(':').unwrap().1.trim_end_matches('}').parse().unwrap();
+        per_key.entry(sent.record.key.unwrap()).or_default().push(number);
+        ids.insert(value, id);
     }
     assert_eq!(ids.len(), count, "different lines");
     for (key, numbers) in per_key {

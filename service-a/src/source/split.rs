@@ -131,7 +131,7 @@ mod tests {
             while let Some(line) = splitter.next() {
                 lines.push(own(line));
                 let (bytes, number) = splitter.done();
-                let ends = input[..bytes as usize].iter().filter(|byte| **byte == b'\n').count() as u64;
+                let ends = memchr::memchr_iter(b'\n', &input[..bytes as usize]).count() as u64;
                 assert_eq!((input[bytes as usize - 1], ends), (b'\n', number), "a line ends there");
             }
             assert!(splitter.carry.len() <= limit + 1, "an unbounded line is never held");

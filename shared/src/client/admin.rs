@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
+use tokio::sync::oneshot;
 
 use super::{Connection, Context, MAX_RECORD_BYTES};
 use crate::topic::Topic;
@@ -165,9 +167,15 @@ fn partitions(client: &BaseConsumer<Context>, topic: &Topic) -> anyhow::Result<O
     }
 }
 
-/// librdkafka's questions block, and so does dropping a client: neither may happen on the runtime's threads.
+/// librdkafka's questions block, and so does dropping a client: neither may happen on the runtime's threads. A thread of
+/// its own, so that a process that ends does not wait for the answer.
 async fn on_a_thread<T: Send + 'static>(
     ask: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(ask).await?
+    let (sender, answer) = oneshot::channel();
+    std::thread::Builder::new().name("ask".to_owned()).spawn(move || {
+        // Who no longer waits has shut down.
+        let _ = sender.send(ask());
+    })?;
+    answer.await.context("asking Kafka panicked: a bug")?
 }

@@ -34,11 +34,12 @@ pub(super) fn config(connection: &Connection) -> anyhow::Result<ClientConfig> {
     config
         // 0 is without end: a row that librdkafka gave up on could be in the topic, or come after a later one.
         .set("delivery.timeout.ms", "0")
-        // A batch that fails ends the producer, before the batch after it is sent: without it librdkafka sends the
-        // later ones of the key, and the failed one would come behind them.
+        // A batch that fails ends the producer: without it librdkafka goes on with the later ones of the key under a new
+        // epoch, and the failed one would come behind them.
         .set("enable.gapless.guarantee", "true")
-        // One request at a time to each broker: a later one cannot be taken while an earlier one fails. Requests grow
-        // to a megabyte under load, so that it costs throughput only where the way to the broker is long.
+        // One request at a time to each broker. A second one may be ready to go behind one that fails, and the broker
+        // refuses it for the gap in its numbers. Requests grow to a megabyte under load, so that it costs throughput
+        // only where the way to the broker is long.
         .set("max.in.flight.requests.per.connection", "1")
         // A dead letter is its record and its headers: the broker says what is too large.
         .set("message.max.bytes", (MAX_FETCHED_BYTES + 64 * 1024).to_string())
@@ -137,5 +138,28 @@ impl ProducerContext for Answers {
         let answer = result.as_ref().map(drop).map_err(|(error, _)| code(error));
         // Who no longer listens has given the line up.
         let _ = self.sender.send((number as i64, answer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The embedded broker does not look at a producer's numbers, so that no test there can notice.
+    #[test]
+    fn nobody_turns_off_what_order_stands_on() {
+        let properties = ["delivery.timeout.ms=5000", "queue.buffering.max.messages=7"];
+        let properties = properties.iter().filter_map(|property| property.parse().ok()).collect();
+        let connection = Connection { bootstrap_servers: "127.0.0.1:1".to_owned(), properties };
+        let config = config(&connection).expect("settings");
+        for (key, value) in [
+            ("enable.idempotence", "true"),
+            ("enable.gapless.guarantee", "true"),
+            ("max.in.flight.requests.per.connection", "1"),
+            ("delivery.timeout.ms", "0"),
+            ("queue.buffering.max.messages", "10000"),
+        ] {
+            assert_eq!(config.get(key), Some(value), "{key}");
+        }
     }
 }

@@ -12,8 +12,9 @@
 //! - The outbox is never read behind a cursor: with PostgreSQL a lower number may become visible after a higher one, so
 //!   that every look begins at the lowest row.
 //!
-//! One relay a store works at a time, by a lease; the others stand by. What breaks the order: a producer that was given up
-//! may still have a request under way. It holds nothing that its successor does not publish again.
+//! One relay a store works at a time, by a lease; the others stand by. A producer that was given up may still have a
+//! request under way: it holds nothing that its successor does not publish again. What breaks the order: a broker that does
+//! not check a producer's numbers (the embedded one), while it refuses single requests.
 //!
 //! # Layout
 //! - `pump`: the loop. `window`: which rows may be sent now; pure. `line`: the producer. `lease`, `trouble`, `fault`: as

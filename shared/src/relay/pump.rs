@@ -139,7 +139,7 @@ impl Pump {
     }
 
     fn note(&mut self, (number, result): Answer) {
-        if !self.window.answered(number) {
+        if !self.window.answered(number, result.is_ok()) {
             return;
         }
         match result {

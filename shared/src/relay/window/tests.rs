@@ -48,12 +48,12 @@ fn a_suspect_goes_alone_and_has_its_turn() {
     assert_eq!(numbers(&mut window, &rows), [1], "what is above waits");
     window.sent(&rows[0]);
     assert_eq!(numbers(&mut window, &rows), [0; 0]);
-    assert!(window.answered(1));
+    assert!(window.answered(1, true));
     assert_eq!(numbers(&mut window, &rows[1..]), [2]);
     window.sent(&rows[1]);
     assert!(!window.has_room());
     assert_eq!(numbers(&mut window, &rows[1..]), [0; 0], "nothing goes with it");
-    assert!(window.answered(2));
+    assert!(window.answered(2, true));
     window.forget(2);
     assert_eq!(numbers(&mut window, &rows[2..]), [3]);
 }
@@ -66,6 +66,28 @@ fn bytes_are_bounded_and_one_large_row_still_goes() {
     window.sent(&rows[0]);
     assert!(!window.has_room());
     assert_eq!(numbers(&mut window, &rows), [0; 0]);
+}
+
+#[test]
+fn the_first_row_of_a_key_goes_before_the_others_and_the_others_together() {
+    let rows = [
+        row(1, "t", Some(b"a"), 1),
+        row(2, "t", Some(b"a"), 1),
+        row(3, "t", Some(b"a"), 1),
+        row(4, "u", Some(b"a"), 1),
+    ];
+    let mut window = Window::default();
+    assert_eq!(numbers(&mut window, &rows), [1, 4]);
+    window.sent(&rows[0]);
+    assert_eq!(numbers(&mut window, &rows), [4], "it has no answer yet");
+    assert_eq!(window.stuck(), Stuck::default(), "that will pass");
+    assert!(window.answered(1, false));
+    assert_eq!(numbers(&mut window, &rows), [1, 4], "it was not taken");
+    window.sent(&rows[0]);
+    assert!(window.answered(1, true));
+    assert_eq!(numbers(&mut window, &rows[1..]), [2, 3, 4]);
+    window.clear();
+    assert_eq!(numbers(&mut window, &rows[1..]), [2, 4], "another producer");
 }
 
 /// What happens next.
@@ -126,14 +148,14 @@ proptest! {
                 },
                 Step::Look => look(&mut window, &rows, &mut flying),
                 Step::Take(count) => for row in flying.drain(..count.min(flying.len())) {
-                    prop_assert!(window.answered(row.number));
+                    prop_assert!(window.answered(row.number, true));
                     window.forget(row.number);
                     take(&row, &mut rows)?;
                 },
                 Step::Fail(at) if at < flying.len() => {
                     let was_alone = flying.len() == 1;
                     for row in flying.drain(..at) {
-                        window.answered(row.number);
+                        window.answered(row.number, true);
                         take(&row, &mut rows)?;
                     }
                     let guilty = flying[0].number;
@@ -150,10 +172,10 @@ proptest! {
             }
         }
         // In the end everything that nothing holds goes out.
-        for _ in 0..rows.len() + 1 {
+        for _ in 0..=rows.len() {
             look(&mut window, &rows, &mut flying);
             for row in std::mem::take(&mut flying) {
-                window.answered(row.number);
+                window.answered(row.number, true);
                 window.forget(row.number);
                 take(&row, &mut rows)?;
             }

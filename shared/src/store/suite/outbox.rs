@@ -9,8 +9,8 @@ fn position(at: i64) -> SourcePosition {
     SourcePosition { source: "file.jsonl".to_owned(), at, number: at / 10 }
 }
 
-fn read(from: i64, to: i64) -> Option<Advance> {
-    Some(Advance { from, to: position(to) })
+fn read(from: i64, to: i64) -> Advance {
+    Advance { from, to: position(to) }
 }
 
 async fn enqueue(store: &dyn Store, names: &[&str], bound: usize) -> bool {
@@ -30,8 +30,8 @@ pub(crate) async fn records_are_added_with_the_position_of_their_source(bench: &
     let store = bench.open().await;
     assert_eq!(store.position("file.jsonl").await, Ok(None));
     let records = vec![outgoing("orders", "1"), outgoing("payments", "2")];
-    assert_eq!(store.enqueue(records, read(0, 100), 10).await, Ok(true));
-    assert_eq!(store.enqueue(Vec::new(), read(100, 200), 10).await, Ok(true));
+    assert_eq!(store.enqueue(records, Some(read(0, 100)), 10).await, Ok(true));
+    assert_eq!(store.enqueue(Vec::new(), Some(read(100, 200)), 10).await, Ok(true));
     let other = bench.open().await;
     assert_eq!(other.position("file.jsonl").await, Ok(Some(position(200))));
     assert_eq!(other.position("another").await, Ok(None));
@@ -41,22 +41,22 @@ pub(crate) async fn records_are_added_with_the_position_of_their_source(bench: &
 pub(crate) async fn a_source_that_another_reads_too_is_not_read_twice(bench: &dyn Bench) {
     let (store, other) = (bench.open().await, bench.open().await);
     let one = || vec![outgoing("orders", "1")];
-    assert_eq!(store.enqueue(one(), read(0, 100), 10).await, Ok(true));
+    assert_eq!(store.enqueue(one(), Some(read(0, 100)), 10).await, Ok(true));
     for late in [read(0, 100), read(0, 50), read(200, 300)] {
-        let answer = other.enqueue(one(), late, 10).await;
+        let answer = other.enqueue(one(), Some(late), 10).await;
         assert!(matches!(&answer, Err(StoreError::Unusable(_))), "{answer:?}");
     }
     assert_eq!(
         (outbox(&*store, 10).await.len(), store.position("file.jsonl").await),
         (1, Ok(Some(position(100))))
     );
-    assert_eq!(other.enqueue(one(), read(100, 200), 10).await, Ok(true));
+    assert_eq!(other.enqueue(one(), Some(read(100, 200)), 10).await, Ok(true));
 }
 
 pub(crate) async fn the_outbox_is_bounded(bench: &dyn Bench) {
     let store = bench.open().await;
     assert!(enqueue(&*store, &["1", "2"], 2).await, "up to the bound");
-    let full = store.enqueue(vec![outgoing("orders", "3")], read(0, 100), 2).await;
+    let full = store.enqueue(vec![outgoing("orders", "3")], Some(read(0, 100)), 2).await;
     assert_eq!(full, Ok(false));
     assert_eq!(store.position("file.jsonl").await, Ok(None), "nothing of it is there");
     let first = outbox(&*store, 1).await[0].number;
