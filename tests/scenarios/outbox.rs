@@ -16,6 +16,7 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario!(a_full_outbox_makes_reading_wait),
         scenario!(an_outbox_knows_its_file),
         scenario!(events_may_be_scheduled),
+        scenario!(an_event_that_the_topic_refuses_holds_its_key_only, Admin),
     ]
 }
 
@@ -183,5 +184,31 @@ fn events_may_be_scheduled(test: &Test) {
         let [time, start, end] =
             ["ce_time", "ce_notbefore", "ce_expirytime"].map(|name| sent.record.text(name).unwrap());
         assert!(time < start && start < end, "{time} {start} {end}");
+    }
+}
+
+/// Catches: a batch refused as a whole for one of its events, a later event of the key that passes, and success claimed.
+fn an_event_that_the_topic_refuses_holds_its_key_only(test: &Test) {
+    test.broker.create_topic(&test.topic, 3, &[("max.message.bytes", "10000")]);
+    let files = Files::new(0);
+    let large = "x".repeat(50_000);
+    let padding = |number| if number == 60 { large.as_str() } else { "" };
+    let line =
+        |number| format!("{{\"k\":\"k{}\",\"p\":\"{}\",\"n\":{number}}}\n", number % 6, padding(number));
+    std::fs::write(&files.lines, (0..120).map(line).collect::<String>()).unwrap();
+    let outbox = files.outbox();
+    // Without compression: these bytes would become few.
+    let options = ["--kafka", "compression.type=none", "--output", "json"];
+    let mut a = test.service_a(&files.arguments(&outbox, &options));
+    assert_eq!(a.exit_code(Duration::from_mins(1)), Some(1));
+    let said: serde_json::Value = serde_json::from_str(&a.stdout()[0]).unwrap();
+    assert_eq!((said["acknowledged"].as_u64(), said["remaining"].as_u64()), (Some(110), Some(10)), "{said}");
+    assert_eq!(said["refused"].as_u64(), Some(1), "{said}");
+    assert_each_line_once(test, 110);
+    let passed = |number: usize| number % 6 == 0 && number >= 60;
+    for sent in test.records.all(&test.topic) {
+        let value = sent.record.value_text();
+        let number = value.rsplit_once(':').unwrap().1.trim_end_matches('}').parse().unwrap();
+        assert!(!passed(number), "{number} went past the one that is refused");
     }
 }
