@@ -205,7 +205,7 @@ fn an_event_that_the_topic_refuses_holds_its_key_only(test: &Test) {
     assert_eq!((said["acknowledged"].as_u64(), said["remaining"].as_u64()), (Some(110), Some(10)), "{said}");
     assert_eq!(said["refused"].as_u64(), Some(1), "{said}");
     assert_each_line_once(test, 110);
-    let passed = |number: usize| number % 6 == 0 && number >= 60;
+    let passed = |number: usize| number.is_multiple_of(6) && number >= 60;
     for sent in test.records.all(&test.topic) {
         let value = sent.record.value_text();
         let number = value.rsplit_once(':').unwrap().1.trim_end_matches('}').parse().unwrap();
