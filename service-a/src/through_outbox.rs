@@ -84,7 +84,11 @@ pub(crate) async fn publish(
     let (mut summary, stored) = (round.summary, round.stored);
     summary.oddities = round.source.oddities();
     match result {
-        Err(error) if stored == 0 => return Err(error),
+        Err(error) if stored == 0 => {
+            // Whoever comes next need not wait for this relay.
+            outbox.finish(Duration::ZERO).await;
+            return Err(error);
+        }
         result => summary.broken = result.err().map(|error| format!("{error:#}")),
     }
     if !summary.interrupted {

@@ -1,6 +1,9 @@
-//! The loop: lease, answers, deletions, a look at the outbox, and what to send of it.
+//! The loop: lease, answers, deletions, a look at the outbox.
 
-use std::collections::{HashMap, HashSet};
+mod look;
+mod verdict;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +12,13 @@ use rdkafka::error::RDKafkaErrorCode;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
+use self::verdict::Held;
 use super::Progress;
-use super::fault::Fault;
 use super::lease::Lease;
 use super::line::{Answer, Line};
 use super::trouble::Trouble;
 use super::window::Window;
-use crate::dead_letter;
-use crate::record::Record;
-use crate::store::{OutboxRow, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// How often to look without being woken: another process may have put something into the outbox.
 const POLL: Duration = Duration::from_secs(1);
@@ -52,12 +53,6 @@ pub(super) struct Pump {
     is_pressed: bool,
     broker: Trouble,
     database: Trouble,
-}
-
-/// A topic that took nothing.
-struct Held {
-    until: Instant,
-    trouble: Trouble,
 }
 
 impl Pump {
@@ -178,75 +173,6 @@ impl Pump {
         Ok(())
     }
 
-    /// After a failure: once everything in flight has been answered or given up, decides what becomes of what failed.
-    async fn judge(&mut self) {
-        let fatal = self.line.as_ref().and_then(Line::fatal);
-        let Some(since) = self.failing_since.or(fatal.is_some().then(Instant::now)) else { return };
-        if fatal.is_some() || since.elapsed() > GRACE {
-            self.give_up_line().await;
-        }
-        if self.window.len() > 0 {
-            return;
-        }
-        self.failing_since = None;
-        let failed = std::mem::take(&mut self.failed);
-        let own: Vec<_> = failed.iter().filter(|(_, code)| Fault::of(*code).is_own()).copied().collect();
-        match own[..] {
-            // Alone in its batch, or named by the broker.
-            [(number, code)] => self.condemn(number, code),
-            // A batch fails as a whole: each of them goes alone, until the guilty one is found.
-            _ => self.window.suspect(own.iter().map(|(number, _)| *number)),
-        }
-        self.blame(&failed, fatal.filter(|_| own.is_empty()));
-        self.topics.clear();
-    }
-
-    /// The topic's fault, or the broker's: a pause for the one or for all.
-    fn blame(&mut self, failed: &[(i64, RDKafkaErrorCode)], fatal: Option<String>) {
-        let mut reason = fatal;
-        for (number, code) in failed {
-            match Fault::of(*code) {
-                Fault::Topic => {
-                    reason = None;
-                    if let Some(topic) = self.topics.get(number).cloned() {
-                        self.hold(topic, *code);
-                    }
-                }
-                Fault::Broker => {
-                    reason.get_or_insert_with(|| code.to_string());
-                }
-                Fault::Row | Fault::Size | Fault::Innocent => {}
-            }
-        }
-        if let Some(reason) = reason {
-            self.send_after = Instant::now() + self.broker.pause(&format!("Kafka: {reason}"));
-        }
-    }
-
-    fn hold(&mut self, topic: String, code: RDKafkaErrorCode) {
-        let (what, now) = (format!("topic {topic}: {code}"), Instant::now());
-        let held = self.held.entry(topic).or_insert_with(|| Held { until: now, trouble: Trouble::default() });
-        // Many rows fail for the same cause at once.
-        if held.until <= now {
-            held.until = now + held.trouble.pause(&what);
-        }
-    }
-
-    fn is_held(&self, topic: &str) -> bool {
-        self.held.get(topic).is_some_and(|held| Instant::now() < held.until)
-    }
-
-    /// The row is at fault: a dead letter shrinks, any other is refused.
-    fn condemn(&mut self, number: i64, code: RDKafkaErrorCode) {
-        if Fault::of(code) == Fault::Size {
-            // Decided at the next look, where its bytes are at hand.
-            *self.oversized.entry(number).or_default() += 1;
-        } else {
-            self.refused.push((number, code.to_string()));
-        }
-        self.window.forget(number);
-    }
-
     /// Marks what is refused.
     async fn mark(&mut self) -> Result<(), StoreError> {
         while let Some((number, reason)) = self.refused.last().cloned() {
@@ -256,78 +182,6 @@ impl Pump {
             self.refused.pop();
         }
         Ok(())
-    }
-
-    /// Reads the lowest rows, and sends what may go.
-    async fn look(&mut self) -> Result<(), StoreError> {
-        let (most, bytes) = self.window.limits();
-        let rows = self.lease.within(self.store.outbox(most, bytes)).await?;
-        let is_held: HashSet<_> =
-            rows.iter().map(|row| row.topic.as_str()).filter(|topic| self.is_held(topic)).collect();
-        let chosen = self.window.choose(&rows, |topic| is_held.contains(topic));
-        let is_quiet = chosen.is_empty() && self.window.len() == 0;
-        // All that was read is stuck, and there may be more above: the next look reads further.
-        let is_cut = rows.len() >= most || rows.iter().map(|row| row.packed.len()).sum::<usize>() >= bytes;
-        self.is_pressed |= is_quiet && is_cut;
-        let is_idle = is_quiet && !is_cut && is_held.is_empty();
-        if self.lease.is_held() && Instant::now() >= self.send_after {
-            self.send(chosen.into_iter().filter_map(|index| rows.get(index)));
-        }
-        let (in_flight, stuck) = (self.window.len(), self.window.stuck().rows);
-        self.progress.send_modify(|progress| {
-            progress.looks += 1;
-            (progress.is_idle, progress.in_flight, progress.stuck) = (is_idle, in_flight, stuck);
-        });
-        Ok(())
-    }
-
-    /// Sends rows until one does not go: nothing may go before it.
-    fn send<'a>(&mut self, rows: impl Iterator<Item = &'a OutboxRow>) {
-        for row in rows {
-            let Some(record) = self.record(row) else { return self.is_pressed = true };
-            match self.hand_over(row, &record) {
-                Ok(()) => {
-                    self.window.sent(row);
-                    self.topics.insert(row.number, row.topic.clone());
-                }
-                Err(RDKafkaErrorCode::QueueFull) => return,
-                Err(code) => {
-                    self.is_pressed = true;
-                    if Fault::of(code).is_own() {
-                        return self.condemn(row.number, code);
-                    }
-                    self.topics.insert(row.number, row.topic.clone());
-                    self.failed.push((row.number, code));
-                    self.failing_since.get_or_insert_with(Instant::now);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// What to send for a row. `None` if there is nothing: it is refused.
-    fn record(&mut self, row: &OutboxRow) -> Option<Record> {
-        let record = Record::unpack(&row.packed, "", 0, 0);
-        let (record, reason) = match (record, self.oversized.get(&row.number)) {
-            (None, _) => (None, "what the outbox holds there is no record".to_owned()),
-            (record, None) => (record, String::new()),
-            (Some(record), Some(refusals)) => {
-                let reason = format!("larger than the topic {} takes", row.topic);
-                (dead_letter::pointer(&row.topic, &record, *refusals), reason)
-            }
-        };
-        if record.is_none() {
-            self.refused.push((row.number, reason));
-        }
-        record
-    }
-
-    fn hand_over(&mut self, row: &OutboxRow, record: &Record) -> Result<(), RDKafkaErrorCode> {
-        let line = match self.line.take() {
-            Some(line) => line,
-            None => Line::new(&self.config).map_err(|_| RDKafkaErrorCode::Fail)?,
-        };
-        self.line.insert(line).send(row.number, &row.topic, record)
     }
 
     /// Ends the producer. What was in flight is in the store, and is sent again.
