@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::types::RDKafkaErrorCode;
@@ -69,14 +69,6 @@ impl Broker {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             self.administrate(async |admin, options| drop(admin.delete_topics(&names, options).await));
         }
-    }
-
-    /// Changes a setting of a topic.
-    pub fn alter_topic(&self, name: &str, key: &str, value: &str) {
-        self.administrate(async |admin, options| {
-            let change = AlterConfig::new(ResourceSpecifier::Topic(name)).set(key, value);
-            admin.alter_configs([&change], options).await.unwrap()[0].as_ref().unwrap();
-        });
     }
 
     /// Answers questions for a topic with an error, until told otherwise.

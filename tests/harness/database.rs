@@ -7,23 +7,17 @@ use rusqlite::{Connection, OpenFlags};
 
 /// The first column of the first row, as a number.
 pub fn number(store: &str, sql: &str) -> i64 {
-    match store.strip_prefix("sqlite:") {
-        Some(file) => {
-            let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-            connection.busy_timeout(Duration::from_secs(10)).unwrap();
-            connection.query_row(sql, [], |row| row.get(0)).unwrap()
-        }
-        None => {
-            // The view of the events is in a schema of its own there.
-            let options = "options=-csearch_path%3Devent_store,public";
-            let output = Command::new("psql")
-                .args([&format!("{store}?{options}"), "-AtqXc", sql])
-                .output()
-                .expect("psql for a store in PostgreSQL");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
-        }
+    if let Some(file) = store.strip_prefix("sqlite:") {
+        let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        connection.busy_timeout(Duration::from_secs(10)).unwrap();
+        return connection.query_row(sql, [], |row| row.get(0)).unwrap();
     }
+    // The view of the events is in a schema of its own there.
+    let options = "options=-csearch_path%3Devent_store,public";
+    let output = Command::new("psql").args([&format!("{store}?{options}"), "-AtqXc", sql]).output();
+    let output = output.expect("psql, for a store in PostgreSQL");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
 }
 
 /// Whether a file can be written now. A server ends a transaction in which nothing happens.

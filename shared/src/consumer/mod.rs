@@ -306,7 +306,7 @@ async fn lane_breaks(lanes: &mut tokio::task::JoinSet<()>) {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// The poll thread and the lanes.

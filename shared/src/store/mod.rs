@@ -54,14 +54,14 @@
 //! 9. *The last attempt falls into an outage.* An event whose time is up becomes dead only if its handler has succeeded
 //!    for another event since its own first failure; otherwise it is tried again at the longest pause.
 //! 10. *Restart with a clock an hour off.* A row keeps the length of its pause beside the time that it is due: what
-//!    remains is never longer than that. How long it has been failing is kept as a length, too.
+//!     remains is never longer than that. How long it has been failing is kept as a length, too.
 //! 11. *Crash between settle and offset.* The event comes again and its row is there: known, nothing is applied. *Between
-//!    effect and row*: they are one transaction.
+//!     effect and row*: they are one transaction.
 //! 12. *The partition count grows while keys are blocked.* Deferred rows stay with the partition that they came from and
-//!    go on there; later events of the key may come from another partition and do not wait. It is logged.
+//!     go on there; later events of the key may come from another partition and do not wait. It is logged.
 //! 13. *Two members, the same id with a null key in two partitions, PostgreSQL.* The unique index lets one in; the other
-//!    waits for it and is answered "known". Rows are inserted in the order of their identity; a deadlock (40P01)
-//!    rolls back and is tried again.
+//!     waits for it and is answered "known". Rows are inserted in the order of their identity; a deadlock (40P01)
+//!     rolls back and is tried again.
 
 mod effects;
 mod follow_up;

@@ -18,7 +18,7 @@ pub(crate) struct Splitter<'a> {
 
 impl<'a> Splitter<'a> {
     pub(crate) fn new(batch: &'a [Settlement]) -> Self {
-        let left = if batch.is_empty() { Vec::new() } else { vec![0..batch.len()] };
+        let left = Vec::from_iter((!batch.is_empty()).then_some(0..batch.len()));
         Self { batch, left, verdicts: vec![None; batch.len()], held: HashSet::new() }
     }
 

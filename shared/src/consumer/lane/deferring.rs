@@ -23,11 +23,14 @@ const MOST: usize = 256;
 /// A row that is due.
 type Due = (SlotId, Key, RowId);
 
+/// What the ledger answers.
+type Read = BoxFuture<'static, Result<Vec<Loaded>, StoreError>>;
+
 /// Rows that are due, on their way out of the ledger.
 pub(super) struct Loading {
     store: Arc<dyn Store>,
     next: VecDeque<Due>,
-    under_way: Option<(Vec<Due>, BoxFuture<'static, Result<Vec<Loaded>, StoreError>>)>,
+    under_way: Option<(Vec<Due>, Read)>,
 }
 
 impl Loading {

@@ -10,7 +10,7 @@ use crate::store::Ownership;
 /// for is mostly the next one, too.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    slots: Vec<(SlotId, Slot)>,
+    all: Vec<(SlotId, Slot)>,
     last: usize,
     /// How many of them are finishing.
     finishing: usize,
@@ -41,20 +41,20 @@ impl Slots {
         let answered: HashMap<_, _> = taken.answered.iter().copied().collect();
         self.has_answers |= !answered.is_empty();
         let new = Slot { owner, topic, partition, started: None, open: 0, finishing: false, answered };
-        let at = self.slots.partition_point(|(id, _)| *id < slot);
-        self.slots.insert(at, (slot, new));
+        let at = self.all.partition_point(|(id, _)| *id < slot);
+        self.all.insert(at, (slot, new));
     }
 
     fn get(&self, slot: SlotId) -> Option<&Slot> {
-        let at = self.slots.binary_search_by_key(&slot, |(id, _)| *id).ok()?;
-        self.slots.get(at).map(|(_, slot)| slot)
+        let at = self.all.binary_search_by_key(&slot, |(id, _)| *id).ok()?;
+        self.all.get(at).map(|(_, slot)| slot)
     }
 
     fn get_mut(&mut self, slot: SlotId) -> Option<&mut Slot> {
-        if self.slots.get(self.last).is_none_or(|(id, _)| *id != slot) {
-            self.last = self.slots.binary_search_by_key(&slot, |(id, _)| *id).ok()?;
+        if self.all.get(self.last).is_none_or(|(id, _)| *id != slot) {
+            self.last = self.all.binary_search_by_key(&slot, |(id, _)| *id).ok()?;
         }
-        self.slots.get_mut(self.last).map(|(_, slot)| slot)
+        self.all.get_mut(self.last).map(|(_, slot)| slot)
     }
 
     pub(super) fn owner(&self, slot: SlotId) -> Option<Ownership> {
@@ -124,7 +124,7 @@ impl Slots {
         if self.finishing == 0 {
             return finished;
         }
-        for (id, slot) in &mut self.slots {
+        for (id, slot) in &mut self.all {
             if slot.finishing && slot.open == 0 {
                 slot.finishing = false;
                 self.finishing -= 1;
@@ -136,8 +136,8 @@ impl Slots {
 
     /// `false` for a slot that is not here any more.
     pub(super) fn forget(&mut self, slot: SlotId) -> bool {
-        let Ok(at) = self.slots.binary_search_by_key(&slot, |(id, _)| *id) else { return false };
-        let (_, slot) = self.slots.remove(at);
+        let Ok(at) = self.all.binary_search_by_key(&slot, |(id, _)| *id) else { return false };
+        let (_, slot) = self.all.remove(at);
         self.finishing -= usize::from(slot.finishing);
         true
     }

@@ -134,20 +134,20 @@ impl Rig {
             .collect();
         let (settled, others) = (Vec::new(), Vec::new());
         let rig = Self { lanes, reports, ledger, journal, counts, settled, others, slot: SLOT, epoch: 0 };
-        rig.take(Vec::new(), Vec::new());
+        rig.take(&[], &[]);
         rig
     }
 
     /// Takes the partition over as the ledger has it.
-    fn take(&self, deferred: Vec<(Key, DeferredRow)>, answered: Vec<(Key, i64)>) {
+    fn take(&self, deferred: &[(Key, DeferredRow)], answered: &[(Key, i64)]) {
         let owner = Ownership { partition: 1, epoch: self.epoch };
         self.tell(|| {
             let taken = Taken {
                 topic: "t",
                 partition: 0,
                 owner,
-                deferred: deferred.clone(),
-                answered: answered.clone(),
+                deferred: deferred.to_vec(),
+                answered: answered.to_vec(),
             };
             ToLane::Take(self.slot, taken)
         });
@@ -404,7 +404,7 @@ async fn a_forgotten_slot_is_dropped_where_it_waits() {
     rig.tell(|| ToLane::Forget(SLOT));
     rig.pass(Duration::from_secs(1)).await;
     assert!(rig.ended().is_empty() && rig.settled.is_empty());
-    rig.take(Vec::new(), Vec::new());
+    rig.take(&[], &[]);
     rig.send(&[(3, "the permits are free again")]);
     rig.until_settled(1).await;
 }
@@ -493,7 +493,7 @@ async fn deferred_rows_go_on_after_a_restart_and_what_arrives_waits_behind() {
     rig.tell(|| ToLane::Forget(SLOT));
     let row = |row, waiting| (Key(1), DeferredRow { row: RowId(row), key: None, offset: row, waiting });
     let retry = Waiting::Retry(Duration::from_millis(100));
-    rig.take(vec![row(0, retry), row(1, Waiting::Behind), row(2, Waiting::Behind)], Vec::new());
+    rig.take(&[row(0, retry), row(1, Waiting::Behind), row(2, Waiting::Behind)], &[]);
     rig.send_from(4, &[(1, "fourth"), (2, "other")]);
     rig.until_settled(6).await;
     rig.pass(Duration::from_secs(100)).await;
@@ -540,7 +540,7 @@ async fn at_least_once_keeps_rows_only_where_there_is_something_to_keep() {
     rig.until_settled(4).await;
     assert_eq!(rig.ledger(), [(1, Status::Handled), (2, Status::Dead)]);
     rig.tell(|| ToLane::Forget(SLOT));
-    rig.take(Vec::new(), vec![(Key(1), 2)]);
+    rig.take(&[], &[(Key(1), 2)]);
     rig.send(&[(1, "plain"), (1, "effect a"), (1, "refuse"), (2, "plain"), (1, "new")]);
     rig.until_settled(9).await;
     assert_eq!(rig.ended()[3..], ["plain", "new"]);

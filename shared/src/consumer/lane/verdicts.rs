@@ -50,7 +50,7 @@ impl Lane {
                 let work = Work { is_conflicting: true, ..work };
                 self.bury(work, super::CONFLICT.to_owned(), false);
             }
-            Verdict::Refused(refusal) => self.refused(unsettled, refusal, behind),
+            Verdict::Refused(refusal) => self.refused(unsettled, &refusal, behind),
             Verdict::Fenced => self.fenced(&unsettled.work),
             // Taken out before.
             Verdict::Behind => {}
@@ -110,7 +110,7 @@ impl Lane {
     }
 
     /// The database does not take the event's effects. What ran ahead of it is handled again, behind what becomes of it.
-    fn refused(&mut self, unsettled: Unsettled, refusal: Refusal, behind: &mut Behind) {
+    fn refused(&mut self, unsettled: Unsettled, refusal: &Refusal, behind: &mut Behind) {
         let Unsettled { work, holds_key, .. } = unsettled;
         let (slot, key) = (work.slot, work.key);
         let mut later = behind.remove(&key).unwrap_or_default();

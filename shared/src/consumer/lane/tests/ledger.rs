@@ -97,23 +97,20 @@ impl Tables {
         }
         let identity = settlement.identity();
         let record = settlement.arrived.record();
-        let row = match settlement.row {
-            Some((RowId(row), attempts)) => {
-                let known = &self.rows[row as usize];
-                if known.status != Status::Deferred || known.attempts != attempts {
-                    return Verdict::Known(known.status);
-                }
-                row
+        let row = if let Some((RowId(row), attempts)) = settlement.row {
+            let known = &self.rows[row as usize];
+            if known.status != Status::Deferred || known.attempts != attempts {
+                return Verdict::Known(known.status);
             }
-            None => {
-                let same =
-                    |row: &&Row| (&row.identity.source, &row.identity.id) == (&identity.source, &identity.id);
-                if let Some(known) = self.rows.iter().find(same) {
-                    let same = known.identity.hash == identity.hash;
-                    return if same { Verdict::Known(known.status) } else { Verdict::Conflict };
-                }
-                self.rows.len() as i64
+            row
+        } else {
+            let same =
+                |row: &&Row| (&row.identity.source, &row.identity.id) == (&identity.source, &identity.id);
+            if let Some(known) = self.rows.iter().find(same) {
+                let same = known.identity.hash == identity.hash;
+                return if same { Verdict::Known(known.status) } else { Verdict::Conflict };
             }
+            self.rows.len() as i64
         };
         let (mut failing, mut status, mut waiting) = (Duration::ZERO, Status::Handled, Waiting::Behind);
         match &settlement.step {
@@ -170,7 +167,7 @@ impl Ledger {
                 }
                 act(&mut tables)
             };
-            if latency.as_millis() % 2 == 0 && !latency.is_zero() {
+            if latency.as_millis().is_multiple_of(2) && !latency.is_zero() {
                 tokio::time::sleep(latency).await;
             }
             Ok(answer)
@@ -188,7 +185,7 @@ impl Ledger {
 }
 
 impl Store for Ledger {
-    fn id(&self) -> &str {
+    fn id(&self) -> &'static str {
         "memory"
     }
 

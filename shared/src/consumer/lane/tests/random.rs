@@ -67,7 +67,7 @@ impl Rig {
             let taken = Taken { topic: "t", partition: 0, owner, deferred, answered: Vec::new() };
             lane.send(ToLane::Take(self.slot, taken)).expect("a lane");
         }
-        let first = (0..).find(|offset| !self.settled.contains(offset)).unwrap_or(0);
+        let first = (0..events.len() as i64).find(|offset| !self.settled.contains(offset)).unwrap_or(0);
         self.send_from(first, events.get(first as usize..).unwrap_or_default());
     }
 }
