@@ -17,8 +17,9 @@
 //! not check a producer's numbers (the embedded one), while it refuses single requests.
 //!
 //! # Layout
-//! - `pump`: the loop. `window`: which rows may be sent now; pure. `line`: the producer. `lease`, `trouble`, `fault`: as
-//!   they are called.
+//! - `pump`: the loop; `pump/look`: a look at the outbox, and what to send of it; `pump/verdict`: what becomes of a failure.
+//! - `window`: which rows may be sent now; pure. `line`: the producer. `fault`: whose fault an error is; pure.
+//! - `lease`: which process relays. `trouble`: pauses that grow.
 
 mod fault;
 mod lease;

@@ -25,6 +25,7 @@
 //! | settle | lock and compare the epoch of each partition; for each event in order: insert its row, or move the row that it has; its effects; its outbox rows |
 //! | load | read deferred rows that are due, with their records |
 //! | revoke | none: the lanes settle what they started, the offsets are committed, and the next owner's assign raises the epoch |
+//! | enqueue | compare how far the event source was read; add outbox rows, and how far it is read with them |
 //! | relay | read the lowest rows of the outbox; after the broker's acknowledgement, delete them |
 //! | prune | delete rows that are settled for good, older than `--dedupe-for`, below the committed offset; raise `pruned_below` |
 //!
