@@ -1,20 +1,26 @@
 //! The consumer runtime: from a Kafka topic to a handler, and the offset moves only behind what is settled.
 //!
 //! ```text
-//! poll thread ──batches──▶ lanes ──▶ handler ──▶ outcome: done, retry (pause, then the lane again), dead letter
-//!      ▲                     │
-//!      └──settled offsets────┘   tracker ──▶ stored offset ──▶ committed
+//! poll thread ──batches──▶ lanes ──▶ handler ──▶ outcome ──▶ ledger: done, dead, or deferred ──▶ due: the lane again
+//!      ▲                                                       │
+//!      └───────────────────── settled offsets ◀────────────────┘
+//!      tracker ──▶ stored offset ──▶ committed
 //! ```
 //!
 //! Promises, and what stands behind each:
-//! - An offset is stored only when every record before it is settled: `tracker.rs`, stored from `poll.rs` alone.
-//! - One event of a key at a time, in order, also while one is tried again: `key_queues.rs`.
+//! - An offset is stored only when every record before it is settled: `tracker.rs`, stored from `poll.rs` alone. Settled
+//!   is what the ledger has: handled, dead, or deferred.
+//! - One event of a key at a time, in order, also while one is tried again: `key_queues.rs` in memory, `blocked_keys.rs`
+//!   for what waits in the ledger.
+//! - No effect twice: effects and the event's row are one transaction, fenced by the partition's epoch; see
+//!   [`store`](crate::store).
 //! - A clean rebalance or stop repeats nothing: `poll.rs` halts the lanes, brings to its end everything below
 //!   the highest offset started, commits, and only then lets go.
 //! - A bad record stops nothing: it is dead in the ledger, its letter in the outbox, in one transaction.
+//! - An outage is not a poison record: `brake.rs`.
 //!
-//! What breaks the order of a key: a partition count that changes. What breaks "repeats nothing": kill -9, or
-//! handlers that outlast the deadline; both are repeats, never losses.
+//! What breaks the order of a key: a partition count that changes (it is logged). What breaks "repeats nothing": kill -9, or
+//! handlers that outlast the deadline; both are repeats of handlers, never of effects, and never losses.
 
 mod assignment;
 mod blocked_keys;
