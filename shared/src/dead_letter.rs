@@ -5,10 +5,12 @@
 //! library hands header names over as C strings; and a record that the dead-letter topic does not take for its size
 //! becomes a [`pointer`]: without its value, and without the headers that do not fit. The ledger has it whole.
 
+use jiff::Timestamp;
+
 use crate::event::Arrived;
 use crate::record::{Origin, Record, RecordBuilder};
 use crate::store::OutboxRecord;
-use crate::topic::Topic;
+use crate::topic::{DEAD_LETTERS, Topic};
 
 const TOPIC: &str = "__dlq.errors.topic";
 const PARTITION: &str = "__dlq.errors.partition";
@@ -20,9 +22,6 @@ const MESSAGE: &str = "__dlq.errors.message";
 const ADDED: usize = 6;
 /// On a pointer only: how much was left out, and where it is.
 const OMITTED: &str = "__dlq.errors.omitted";
-
-/// What dead-letter topics begin with: see [`Topic::dead_letters`].
-const TOPIC_PREFIX: &str = "dlq.";
 
 /// The longest reason that is written, in bytes: a reason may quote what was sent.
 const LONGEST_REASON: usize = 1000;
@@ -65,7 +64,10 @@ pub(crate) fn letter(
     for (name, value) in headers(record.origin(), reason, deliveries, group) {
         letter.header(name.as_bytes(), Some(value.as_bytes()));
     }
-    OutboxRecord { topic: topic.to_string(), packed: letter.finish(record.origin()).pack() }
+    // A broker refuses what claims to come from the future, and this letter must get through.
+    let now = Timestamp::now().as_millisecond();
+    let origin = Origin { timestamp: record.origin().timestamp.map(|sent| sent.min(now)), ..record.origin() };
+    OutboxRecord { topic: topic.to_string(), packed: letter.finish(origin).pack() }
 }
 
 /// What goes out in the place of a dead letter that was refused for its size so many times: key and headers as far as they
@@ -75,7 +77,7 @@ pub(crate) fn pointer(topic: &str, record: &Record, refusals: usize) -> Option<R
     // The last ones are ours. A record may have come with headers of these names, of any size.
     let ours = record.headers().count().checked_sub(ADDED)?;
     let is_letter = record.headers().nth(ours).is_some_and(|(name, _)| name == TOPIC.as_bytes());
-    if !topic.starts_with(TOPIC_PREFIX) || !is_letter {
+    if !topic.starts_with(DEAD_LETTERS) || !is_letter {
         return None;
     }
     let mut room = *POINTER_BYTES.get(refusals.checked_sub(1)?)?;

@@ -24,30 +24,32 @@ type Value = sys::rd_kafka_vu_s__bindgen_ty_1;
 /// The largest record that a consumer hands over: librdkafka's `receive.message.max.bytes` by default.
 pub(crate) const MAX_FETCHED_BYTES: usize = 100_000_000;
 
-/// Copies a record out of the client's memory.
+/// Copies a record out of the client's memory. `false` beside it: its headers are there and cannot be read, all of them.
 pub(crate) fn copy(
     message: &BorrowedMessage<'_>,
     topic: &'static str,
     builder: &mut RecordBuilder,
-) -> Record {
+) -> (Record, bool) {
     builder.start(message.key(), message.payload());
-    for_each_header(message, |name, value| {
+    let are_readable = for_each_header(message, |name, value| {
         builder.header(name, value);
     });
-    builder.finish(Origin {
+    let record = builder.finish(Origin {
         topic,
         partition: message.partition(),
         offset: message.offset(),
         timestamp: message.timestamp().to_millis(),
-    })
+    });
+    (record, are_readable)
 }
 
-fn for_each_header(message: &BorrowedMessage<'_>, mut each: impl FnMut(&[u8], Option<&[u8]>)) {
+/// `false` where librdkafka cannot read them: too many, or not as Kafka writes them.
+fn for_each_header(message: &BorrowedMessage<'_>, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> bool {
     let mut headers = ptr::null_mut();
     // SAFETY: the message's pointer is valid while `message` lives, which is longer than this call.
     let error = unsafe { sys::rd_kafka_message_headers(message.ptr(), &raw mut headers) };
     if error.is_error() {
-        return; // NOENT: a record without headers
+        return error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__NOENT; // a record without headers
     }
     for index in 0.. {
         let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
@@ -56,7 +58,7 @@ fn for_each_header(message: &BorrowedMessage<'_>, mut each: impl FnMut(&[u8], Op
             sys::rd_kafka_header_get_all(headers, index, &raw mut name, &raw mut value, &raw mut size)
         };
         if error.is_error() {
-            return; // NOENT: past the last one
+            return error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__NOENT; // past the last one
         }
         // SAFETY: librdkafka gives a NUL-terminated name and `size` bytes of value, alive as long as `headers`.
         let (name, value) = unsafe {
@@ -65,6 +67,7 @@ fn for_each_header(message: &BorrowedMessage<'_>, mut each: impl FnMut(&[u8], Op
         };
         each(name.to_bytes(), value);
     }
+    true
 }
 
 /// A record to send: everything is copied before [`send`] returns.

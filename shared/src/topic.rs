@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// What the topics of dead letters begin with (KIP-1191).
+pub(crate) const DEAD_LETTERS: &str = "dlq.";
+
 /// A name that Kafka accepts for a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(String);
@@ -19,7 +22,12 @@ impl Topic {
     /// # Errors
     /// The group's name has a character that no topic may have, or the whole is too long.
     pub fn dead_letters(&self, group: &str) -> Result<Self, BadTopic> {
-        format!("dlq.{group}.{self}").parse()
+        format!("{DEAD_LETTERS}{group}.{self}").parse()
+    }
+
+    /// Whether dead letters go there.
+    pub fn is_dead_letters(&self) -> bool {
+        self.0.starts_with(DEAD_LETTERS)
     }
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use shared::consumer::{Effects, HandleError, Handler};
 use shared::event::Event;
+use shared::telemetry::Printable;
 
 /// Logs each event: `Received message: event_0`.
 #[derive(Debug)]
@@ -51,22 +52,6 @@ fn shortened(text: &str) -> Cow<'_, str> {
         None if clean => Cow::Borrowed(text),
         None => Cow::Owned(Printable(text).to_string()),
         Some((end, _)) => Cow::Owned(format!("{}… ({} bytes)", Printable(&text[..end]), text.len())),
-    }
-}
-
-/// Text in which control characters are escaped: what comes from outside must not write its own log lines.
-struct Printable<'a>(&'a str);
-
-impl std::fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        use std::fmt::Write;
-        self.0.chars().try_for_each(|character| {
-            if character.is_control() {
-                write!(f, "{}", character.escape_default())
-            } else {
-                f.write_char(character)
-            }
-        })
     }
 }
 

@@ -111,8 +111,10 @@ async fn create(connection: &Connection, specs: &[TopicSpec]) -> anyhow::Result<
     let topics: Vec<_> = specs
         .iter()
         .map(|spec| {
-            NewTopic::new(spec.topic.as_str(), spec.partitions, TopicReplication::Fixed(-1))
-                .set("max.message.bytes", &size)
+            let topic = NewTopic::new(spec.topic.as_str(), spec.partitions, TopicReplication::Fixed(-1))
+                .set("max.message.bytes", &size);
+            // A dead letter keeps its record's time, which may be long ago: it must not be gone before anybody has seen it.
+            if spec.topic.is_dead_letters() { topic.set("retention.ms", "-1") } else { topic }
         })
         .collect();
     let options = AdminOptions::new().request_timeout(Some(PATIENCE));

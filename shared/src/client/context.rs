@@ -70,7 +70,12 @@ impl ClientContext for Context {
             other => other,
         };
         if self.is_news(same) {
-            tracing::warn!("Kafka: {reason} (librdkafka keeps trying)");
+            let goes_on = if same == Some(RDKafkaErrorCode::AllBrokersDown) {
+                " (librdkafka keeps trying)"
+            } else {
+                ""
+            };
+            tracing::warn!("Kafka: {reason}{goes_on}");
         }
     }
 }

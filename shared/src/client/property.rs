@@ -12,11 +12,13 @@ pub struct Property {
 }
 
 /// Settings that the services answer for themselves, and where to turn instead.
-const RESERVED: [(&str, &str); 20] = [
+const RESERVED: [(&str, &str); 24] = [
     ("acks", "the producer waits for all replicas"),
     ("allow.auto.create.topics", "topics are created at start, with --partitions"),
     ("auto.offset.reset", "say --on-missing-offsets"),
     ("bootstrap.servers", "say --bootstrap-servers"),
+    // An alias would be given to librdkafka beside the name that the services set, and chance decide between them.
+    ("compression.codec", "write compression.type"),
     ("enable.auto.commit", "offsets are committed once their events are settled"),
     ("enable.auto.offset.store", "offsets are stored once their events are settled"),
     ("enable.idempotence", "the producer is idempotent"),
@@ -27,9 +29,12 @@ const RESERVED: [(&str, &str); 20] = [
     ("group.remote.assignor", "the group's protocol decides"),
     ("max.in.flight", "the idempotent producer bounds it"),
     ("max.in.flight.requests.per.connection", "the idempotent producer bounds it"),
+    ("message.send.max.retries", "the producer tries until delivery.timeout.ms"),
+    ("message.timeout.ms", "write delivery.timeout.ms"),
     ("metadata.broker.list", "say --bootstrap-servers"),
     ("partition.assignment.strategy", "partitions move one by one (cooperative-sticky)"),
     ("partitioner", "keys go where Java's clients put them"),
+    ("queue.buffering.max.ms", "write linger.ms"),
     ("request.required.acks", "the producer waits for all replicas"),
     ("retries", "the producer tries until delivery.timeout.ms"),
     ("transactional.id", "Kafka transactions are not used"),

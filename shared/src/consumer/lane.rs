@@ -40,6 +40,7 @@ use crate::dead_letter;
 use crate::event::{Arrived, Event};
 use crate::record::Record;
 use crate::store::{DeferredRow, Effects, Ownership, Settlement, Step, Store, StoreError, follow_ups};
+use crate::telemetry::Printable;
 use crate::topic::Topic;
 
 const CONFLICT: &str = "its id is that of another event with another content";
@@ -77,6 +78,8 @@ pub(super) struct Incoming {
     pub(super) slot: SlotId,
     pub(super) key: Key,
     pub(super) record: Record,
+    /// Whether its headers could be read.
+    pub(super) is_readable: bool,
 }
 
 /// What a lane tells the poll thread.
@@ -332,7 +335,8 @@ impl Lane {
         // An outage fails every key: one line for the first attempt, then ever fewer.
         if work.attempts.is_power_of_two() {
             let (place, attempt) = (work.arrived.record().origin(), work.attempts);
-            tracing::warn!(%place, attempt, "transient failure, next attempt in {pause:.1?}: {reason}");
+            let said = Printable(&reason);
+            tracing::warn!(%place, attempt, "transient failure, next attempt in {pause:.1?}: {said}");
         }
         let (slot, key) = (work.slot, work.key);
         self.queues.hold(key, slot);
@@ -354,7 +358,7 @@ impl Lane {
 
     fn bury(&mut self, work: Work, reason: String, holds_key: bool) {
         let origin = work.arrived.record().origin();
-        tracing::warn!(place = %origin, deliveries = work.attempts, "dead letter: {reason}");
+        tracing::warn!(place = %origin, deliveries = work.attempts, "dead letter: {}", Printable(&reason));
         let Some(topic) = self.common.dead_letters.get(origin.topic) else { return };
         let letter = dead_letter::letter(&work.arrived, &reason, work.attempts, &self.common.group, topic);
         self.settle(work, Step::Dead { reason, letter }, Then::Dead, holds_key);

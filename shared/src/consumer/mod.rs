@@ -193,8 +193,8 @@ impl Counts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct SlotId(u32);
 
-/// What stands for slot and key in the lanes: a hash with a random seed. Should two keys ever collide, they
-/// share a queue: slower, and still in order.
+/// What stands for partition and key in the lanes: a hash with a random seed. Should two keys of a partition ever
+/// collide, they share a queue: slower, and still in order. For two of different partitions the odds are 2^-64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key(u64);
 
@@ -247,7 +247,7 @@ pub async fn run(
     }
     relay.stop(deadline).await;
     result?;
-    if tokio::time::timeout(CLOSE, threads.closed).await.is_err() {
+    if tokio::time::timeout(CLOSE, &mut threads.closed).await.is_err() {
         tracing::warn!("left without telling the group: the others notice after the session timeout");
     }
     Ok(counts.summary())
@@ -324,6 +324,13 @@ struct Threads {
     ended: oneshot::Receiver<anyhow::Result<()>>,
     /// The group knows that this member has left.
     closed: oneshot::Receiver<()>,
+}
+
+impl Drop for Threads {
+    /// Whoever gives `run` up must not leave a member behind that handles nothing.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+    }
 }
 
 impl Threads {

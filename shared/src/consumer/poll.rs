@@ -222,6 +222,12 @@ impl PollThread {
                  they were handled. Say --on-missing-offsets earliest (handle what is left) or latest (skip it)",
                 self.options.group.id
             ),
+            // librdkafka goes on behind the batch: what was in it would be skipped without a word.
+            Some(Code::BadMessage) => anyhow::bail!(
+                "a batch of records is damaged on the broker or on the way. Nothing behind it is handled: mend the \
+                 broker's log, or move group {} past the batch with Kafka's own tools",
+                self.options.group.id
+            ),
             Some(code @ (Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed)) => {
                 anyhow::bail!(
                     "{code}: this user may not read the topics, or not as group {}",
@@ -355,10 +361,10 @@ fn incoming(
     let Some((topic, slot)) = assignment.slot_of(message.topic(), message.partition()) else {
         return Ok(None);
     };
-    let record = raw::copy(message, topic, builder);
-    let key = key_of(hasher, slot, record.key(), message.offset());
+    let (record, is_readable) = raw::copy(message, topic, builder);
+    let key = key_of(hasher, (topic, message.partition()), record.key(), message.offset());
     match assignment.received(slot, message.offset(), record.size()) {
-        Received::New => Ok(Some(Incoming { slot, key, record })),
+        Received::New => Ok(Some(Incoming { slot, key, record, is_readable })),
         Received::Again => Ok(None),
         Received::Behind => anyhow::bail!(
             "{topic}/{} has gone back to offset {}: it was cut off, or made anew. Start service-b again, and it goes on \
@@ -375,9 +381,11 @@ fn lane_of(key: Key, lanes: usize) -> usize {
     (key.0 >> 32) as usize % lanes
 }
 
-fn key_of(hasher: &Hasher, slot: SlotId, key: Option<&[u8]>, offset: i64) -> Key {
+/// The same each time that the partition is assigned: its key stays in its lane, behind what may still be there of it.
+fn key_of(hasher: &Hasher, (topic, partition): (&'static str, i32), key: Option<&[u8]>, offset: i64) -> Key {
     let mut state = hasher.build_hasher();
-    slot.hash(&mut state);
+    // A topic's name is interned: its address is as good as its letters.
+    (topic.as_ptr().addr(), partition).hash(&mut state);
     match key {
         Some(key) => key.hash(&mut state),
         // A null key orders nothing: every such record is a key of its own.

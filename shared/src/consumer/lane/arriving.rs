@@ -10,7 +10,7 @@ use super::under_way::Work;
 use super::{FromLane, Incoming, Lane};
 use crate::consumer::brake::Permission;
 use crate::consumer::key_queues::Room;
-use crate::event::{Arrived, decode};
+use crate::event::{Arrived, Undecodable, decode};
 use crate::record::Record;
 use crate::store::{Identity, Known, Status, Step, Store, StoreError, Wait, until_available};
 
@@ -54,8 +54,8 @@ impl Lane {
         for run in batch.chunk_by(|one, next| one.slot == next.slot) {
             self.slots.opened(run[0].slot, run.len());
         }
-        for Incoming { slot, key, record } in batch {
-            let (arrived, handler) = self.read(record);
+        for Incoming { slot, key, record, is_readable } in batch {
+            let (arrived, handler) = if is_readable { self.read(record) } else { (unreadable(record), None) };
             let work = Work::new(slot, key, arrived, handler);
             // Also what needs no answer waits for those before it: nothing may overtake.
             if self.arriving.is_busy() || self.is_reaching(&work) {
@@ -163,6 +163,11 @@ impl Lane {
             self.arriving.dropped.push((slot, limit));
         }
     }
+}
+
+fn unreadable(record: Record) -> Arrived {
+    let reason = "its headers cannot be read: too many, or not as Kafka writes them".to_owned();
+    Arrived::Undecodable(Arc::new(Undecodable { record, reason }))
 }
 
 /// When the event wants to be handled, if that is still to come.

@@ -9,6 +9,7 @@ use crate::consumer::HandleError;
 use crate::consumer::brake::{Change, Failed, Permission, SharedBrake};
 use crate::consumer::key_queues::Room;
 use crate::store::Effects;
+use crate::telemetry::Printable;
 
 impl Lane {
     /// Whether trying to start something makes sense.
@@ -94,9 +95,10 @@ impl Lane {
             Some(Change::Opened { handler, pause }) => {
                 let pattern = self.common.handlers.patterns().nth(handler).map(ToString::to_string);
                 tracing::error!(
-                    "the brake holds the whole intake: the handler for {} fails for every key, at last: {reason}. The next \
+                    "the brake holds the whole intake: the handler for {} fails for every key, at last: {}. The next \
                      probe comes in {pause:.1?}",
-                    pattern.unwrap_or_default()
+                    pattern.unwrap_or_default(),
+                    Printable(reason)
                 );
             }
             Some(Change::Released) => tracing::info!("the brake lets events start again: a probe succeeded"),

@@ -166,6 +166,7 @@ impl Rig {
                 slot: self.slot,
                 key: Key(*key),
                 record: record(*key, offset, script, &[]),
+                is_readable: true,
             });
         }
         for (lane, batch) in self.lanes.iter().zip(batches) {
@@ -178,8 +179,12 @@ impl Rig {
         let mut headers =
             vec![("ce_specversion", "1.0"), ("ce_id", id), ("ce_source", "/t"), ("ce_type", "t")];
         headers.extend(more);
-        let incoming =
-            Incoming { slot: self.slot, key: Key(key), record: record(key, offset, script, &headers) };
+        let incoming = Incoming {
+            slot: self.slot,
+            key: Key(key),
+            record: record(key, offset, script, &headers),
+            is_readable: true,
+        };
         self.lanes[0].send(ToLane::Batch(vec![incoming])).expect("a lane");
     }
 

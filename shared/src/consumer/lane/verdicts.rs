@@ -17,6 +17,8 @@ impl Lane {
     pub(super) fn take_verdicts(&mut self, verdicts: Vec<(Unsettled, Verdict)>) {
         let mut behind = Behind::new();
         let mut others = Vec::with_capacity(verdicts.len());
+        let verdicts =
+            verdicts.into_iter().filter(|(unsettled, _)| self.slots.owner(unsettled.work.slot).is_some());
         for (unsettled, verdict) in verdicts {
             if verdict == Verdict::Behind {
                 behind.entry(unsettled.work.key).or_default().push(unsettled);

@@ -193,11 +193,11 @@ impl PollThread {
         };
         let mut taken: Vec<Taken> = vec![empty; self.lanes.len()];
         for row in deferred {
-            let key = key_of(&self.hasher, slot, row.key.as_deref(), row.offset);
+            let key = key_of(&self.hasher, (start.topic, start.partition), row.key.as_deref(), row.offset);
             taken[lane_of(key, self.lanes.len())].deferred.push((key, row));
         }
         for (key, offset) in answered {
-            let key = key_of(&self.hasher, slot, key.as_deref(), offset);
+            let key = key_of(&self.hasher, (start.topic, start.partition), key.as_deref(), offset);
             taken[lane_of(key, self.lanes.len())].answered.push((key, offset));
         }
         for (lane, taken) in self.lanes.iter().zip(taken) {
@@ -223,7 +223,18 @@ impl PollThread {
 
     /// Where the partition ends now; `None` where the group is there already.
     fn target(&self, start: &Start, first: Offset) -> anyhow::Result<Option<i64>> {
-        let (low, high) = self.consumer.fetch_watermarks(start.topic, start.partition, ANSWER)?;
+        let (low, high) = loop {
+            match self.consumer.fetch_watermarks(start.topic, start.partition, ANSWER) {
+                Err(error) if !self.stop.load(Ordering::Acquire) => {
+                    tracing::warn!(
+                        "cannot read where {}/{} ends, trying again: {error}",
+                        start.topic,
+                        start.partition
+                    );
+                }
+                answer => break answer?,
+            }
+        };
         let first = match first {
             Offset::Offset(offset) => offset,
             Offset::End => high,
@@ -323,10 +334,16 @@ impl PollThread {
         if let Err(error) = self.consumer.commit(&positions, CommitMode::Sync) {
             return tracing::warn!("offsets not committed: {error}");
         }
-        for element in positions.elements() {
-            if let Offset::Offset(offset) = element.offset() {
-                self.assignment.committed(element.topic(), element.partition(), offset);
+        // rdkafka hides what the answer says of each partition: read back, or it is not known to be committed.
+        match self.consumer.committed_offsets(positions, REACHED) {
+            Ok(committed) => {
+                for element in committed.elements() {
+                    if let (Ok(()), Offset::Offset(offset)) = (element.error(), element.offset()) {
+                        self.assignment.committed(element.topic(), element.partition(), offset);
+                    }
+                }
             }
+            Err(error) => tracing::warn!("committed offsets not read back: {error}"),
         }
     }
 }
