@@ -8,6 +8,7 @@ mod measure;
 mod produce;
 mod subject;
 mod table;
+mod torture;
 
 use clap::{Parser, Subcommand};
 use shared::client::Connection;
@@ -30,6 +31,11 @@ enum Scenario {
     Produce(Settings),
     /// 10,000 handlers of 0 to 5 ms in one partition, 100 under way, at 1, 10, 100 and 10,000 keys
     Keys(Settings),
+    /// Kill, stop and restart everything at random, then compare what was published with what took effect
+    Torture(torture::Settings),
+    /// A member of service-b under torture
+    #[command(hide = true)]
+    TortureMember(Box<torture::Member>),
     /// One bare client, as a process of its own; what the scenarios start
     #[command(hide = true)]
     Subject(subject::Subject),
@@ -59,11 +65,15 @@ impl Settings {
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    telemetry::init(telemetry::LogFormat::Human);
+    if !matches!(cli.scenario, Scenario::TortureMember(_)) {
+        telemetry::init(telemetry::LogFormat::Human);
+    }
     match cli.scenario {
         Scenario::Drain(settings) => drain::run(&settings),
         Scenario::Produce(settings) => produce::run(&settings),
         Scenario::Keys(settings) => keys::run(&settings),
+        Scenario::Torture(settings) => torture::run(&settings),
+        Scenario::TortureMember(member) => torture::run_member(*member),
         Scenario::Subject(subject) => subject::run(&subject),
     }
 }

@@ -14,10 +14,7 @@ pub fn number(store: &str, sql: &str) -> i64 {
     }
     // The view of the events is in a schema of its own there.
     let options = "options=-csearch_path%3Devent_store,public";
-    let output = Command::new("psql").args([&format!("{store}?{options}"), "-AtqXc", sql]).output();
-    let output = output.expect("psql, for a store in PostgreSQL");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
+    psql(&format!("{store}?{options}"), sql).parse().unwrap()
 }
 
 /// Whether a file can be written now. A server ends a transaction in which nothing happens.
@@ -26,4 +23,21 @@ pub fn is_free(store: &str) -> bool {
     let connection = Connection::open(file).unwrap();
     connection.busy_timeout(Duration::from_millis(200)).unwrap();
     connection.execute_batch("begin immediate; rollback").is_ok()
+}
+
+/// A database of that server for one test alone: one relay serves a whole store, and each test has a broker of its own.
+pub fn make(server: &str, name: &str) {
+    psql(server, &format!("create database {name}"));
+}
+
+/// Removes it, whoever may still be connected.
+pub fn remove(server: &str, name: &str) {
+    psql(server, &format!("drop database {name} with (force)"));
+}
+
+fn psql(url: &str, sql: &str) -> String {
+    let output = Command::new("psql").args([url, "-AtqXc", sql]).output();
+    let output = output.expect("psql, for a store in PostgreSQL");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }

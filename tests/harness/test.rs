@@ -23,8 +23,9 @@ pub struct Test {
     pub topic: String,
     /// The test's group.
     pub group: String,
-    /// Where its members have their ledger, all in one file.
+    /// Where its members have their ledger, all in one file; or in one database of the server in `PAIR_TEST_STORE`.
     store: TempDir,
+    server: Option<String>,
     started: Mutex<Vec<(String, Arc<Log>)>>,
 }
 
@@ -33,14 +34,19 @@ impl Test {
     pub fn new(broker: Broker) -> Self {
         let unique = uuid::Uuid::now_v7().simple().to_string();
         let records = Records::new(broker.address());
-        Self {
+        let test = Self {
             broker,
             records,
             topic: format!("pair.{unique}"),
             group: format!("pair-{unique}"),
             store: tempfile::tempdir().unwrap(),
+            server: std::env::var("PAIR_TEST_STORE").ok(),
             started: Mutex::default(),
+        };
+        if let Some(server) = &test.server {
+            super::database::make(server, &test.database());
         }
+        test
     }
 
     /// Makes the test's topic, with room for large records, and gives its name.
@@ -58,10 +64,16 @@ impl Test {
         format!("dlq.{}.{}", self.group, self.topic)
     }
 
-    /// The store of the test's members: a file of their own, or what `PAIR_TEST_STORE` names.
+    /// The store of the test's members.
     pub fn store(&self) -> String {
-        let file = || format!("sqlite:{}", self.store.path().join("ledger.db").display());
-        std::env::var("PAIR_TEST_STORE").unwrap_or_else(|_| file())
+        match &self.server {
+            Some(server) => format!("{}/{}", server.rsplit_once('/').unwrap().0, self.database()),
+            None => format!("sqlite:{}", self.store.path().join("ledger.db").display()),
+        }
+    }
+
+    fn database(&self) -> String {
+        self.group.replace('-', "_")
     }
 
     /// What the store holds: the first column of the first row.
@@ -149,6 +161,9 @@ impl Test {
 impl Drop for Test {
     fn drop(&mut self) {
         self.broker.delete_topics(&[self.topic.clone(), self.dead_letters()]);
+        if let Some(server) = &self.server {
+            super::database::remove(server, &self.database());
+        }
     }
 }
 

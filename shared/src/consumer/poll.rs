@@ -26,7 +26,7 @@ use super::assignment::Assignment;
 use super::lane::{Common, FromLane, Incoming, ToLane};
 use super::rebalance::{Change, Changes};
 use super::tracker::Received;
-use super::{Key, Options, SlotId};
+use super::{Key, Options};
 use crate::client::Connection;
 use crate::raw;
 use crate::record::RecordBuilder;
