@@ -21,7 +21,7 @@ impl Database {
 
     /// How many events are settled for good; 0 while nobody can say.
     pub(crate) fn settled(&self) -> u64 {
-        let sql = "select count(*) from events where \"group\" = $group and status in ('handled', 'dead')";
+        let sql = "select count(*) from events where consumer_group = $group and status in ('handled', 'dead')";
         let rows = self.rows(sql).unwrap_or_default();
         rows.first().and_then(|row| row.first()?.parse().ok()).unwrap_or(0)
     }
@@ -29,7 +29,7 @@ impl Database {
     /// How many rows have which status.
     pub(crate) fn statuses(&self) -> anyhow::Result<Vec<(String, u64)>> {
         let rows =
-            self.rows("select status, count(*) from events where \"group\" = $group group by status")?;
+            self.rows("select status, count(*) from events where consumer_group = $group group by status")?;
         rows.iter().map(|row| Ok((row[0].clone(), row[1].parse()?))).collect()
     }
 

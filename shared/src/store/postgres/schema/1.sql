@@ -98,7 +98,7 @@ create table event_store.lease (
 );
 
 create view event_store.events as
-select event_store.readable(g.name) as "group", p.topic, p.partition, l."offset", l.number,
+select event_store.readable(g.name) as consumer_group, p.topic, p.partition, l."offset", l.number,
     event_store.readable(l.source) as source, event_store.readable(l.id) as id, event_store.readable(l.type) as type,
     encode(l.key, 'escape') as key, to_timestamp(l.time / 1000.0) as time,
     (array['handling', 'handled', 'deferred', 'dead', 'parked', 'cancelled', 'expired', 'deleted'])[l.status] as status,
