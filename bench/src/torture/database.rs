@@ -21,7 +21,8 @@ impl Database {
 
     /// How many events are settled for good; 0 while nobody can say.
     pub(crate) fn settled(&self) -> u64 {
-        let sql = "select count(*) from events where consumer_group = $group and status in ('handled', 'dead')";
+        let sql =
+            "select count(*) from events where consumer_group = $group and status in ('handled', 'dead')";
         let rows = self.rows(sql).unwrap_or_default();
         rows.first().and_then(|row| row.first()?.parse().ok()).unwrap_or(0)
     }
