@@ -72,21 +72,22 @@ pub(crate) async fn publish(
         last: None,
         is_announced,
     };
-    let mut end = round.until_end(&progress, shutdown.as_mut()).await;
+    let end = round.until_end(&progress, shutdown.as_mut()).await;
     let (oddities, unit) = (round.source.oddities(), round.source.unit());
     if let (End::Signalled, Some(last)) = (&end, round.last) {
         tracing::info!("{unit} {last} is the last one published");
     }
-    if !matches!(end, End::Signalled) {
+    let mut interrupted = matches!(end, End::Signalled);
+    if !interrupted {
+        // A signal now does not undo what went wrong before.
         tokio::select! {
             biased;
-            () = shutdown => end = End::Signalled,
+            () = shutdown => interrupted = true,
             () = publisher.settled() => {}
         }
     }
     let report = publisher.finish(config.shutdown_deadline).await;
     progress.finish();
-    let interrupted = matches!(end, End::Signalled);
     let broken = if let End::Broken(error) = end { Some(format!("{error:#}")) } else { None };
     Summary { report, oddities, unit, outbox: None, interrupted, broken }
 }

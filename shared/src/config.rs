@@ -43,7 +43,8 @@ pub struct CommonArgs {
 impl CommonArgs {
     /// How to reach Kafka.
     pub fn connection(&self) -> Connection {
-        Connection { bootstrap_servers: self.bootstrap_servers.clone(), properties: self.properties.clone() }
+        let properties = Property::joined(&self.properties);
+        Connection { bootstrap_servers: self.bootstrap_servers.clone(), properties }
     }
 }
 

@@ -9,20 +9,24 @@ use std::str::FromStr;
 pub struct Property {
     key: String,
     value: Option<String>,
+    /// As it was written.
+    text: String,
 }
 
 /// Settings that the services answer for themselves, and where to turn instead.
-const RESERVED: [(&str, &str); 24] = [
+const RESERVED: [(&str, &str); 26] = [
     ("acks", "the producer waits for all replicas"),
     ("allow.auto.create.topics", "topics are created at start, with --partitions"),
     ("auto.offset.reset", "say --on-missing-offsets"),
     ("bootstrap.servers", "say --bootstrap-servers"),
     // An alias would be given to librdkafka beside the name that the services set, and chance decide between them.
     ("compression.codec", "write compression.type"),
+    ("delivery.report.only.error", "every acknowledgement is counted"),
     ("enable.auto.commit", "offsets are committed once their events are settled"),
     ("enable.auto.offset.store", "offsets are stored once their events are settled"),
     ("enable.idempotence", "the producer is idempotent"),
     ("enable.partition.eof", "the runtime does not use it"),
+    ("fetch.message.max.bytes", "write max.partition.fetch.bytes"),
     ("group.id", "say --group"),
     ("group.instance.id", "say --instance-id"),
     ("group.protocol", "say --group-protocol"),
@@ -51,6 +55,22 @@ impl Property {
         self.value.as_deref().unwrap_or_default()
     }
 
+    /// Puts values together again that held the `;` by which settings are separated: what does not begin with a setting's
+    /// name goes on with the value before it.
+    pub(crate) fn joined(pieces: &[Self]) -> Vec<Self> {
+        let mut whole: Vec<Self> = Vec::new();
+        for piece in pieces {
+            match whole.last_mut() {
+                Some(Self { value: Some(value), .. }) if !is_name(&piece.key) => {
+                    value.push(';');
+                    value.push_str(&piece.text);
+                }
+                _ => whole.push(piece.clone()),
+            }
+        }
+        whole
+    }
+
     /// Whether the setting may be passed through. Whether librdkafka knows it shows when a client is made.
     ///
     /// # Errors
@@ -58,6 +78,9 @@ impl Property {
     pub fn check(&self) -> Result<(), PropertyError> {
         if self.value.is_none() || self.key.is_empty() {
             return Err(PropertyError::NotAPair);
+        }
+        if !is_name(&self.key) {
+            return Err(PropertyError::NotAName);
         }
         if self.key.starts_with("test.") {
             return Err(PropertyError::Reserved(self.key.clone(), "it is librdkafka's own test switch"));
@@ -75,15 +98,26 @@ impl FromStr for Property {
     /// Never fails: a parser's error would quote the text, and the text may hold a secret. See [`Self::check`].
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(match text.split_once('=') {
-            Some((key, value)) => Self { key: key.trim().to_owned(), value: Some(value.to_owned()) },
-            None => Self { key: String::new(), value: None },
+            Some((key, value)) => {
+                Self { key: key.trim().to_owned(), value: Some(value.to_owned()), text: text.to_owned() }
+            }
+            None => Self { key: String::new(), value: None, text: text.to_owned() },
         })
     }
 }
 
+/// Whether librdkafka could have a setting of that name: words of small letters, with dots between them.
+fn is_name(key: &str) -> bool {
+    let is_written_so =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    let has_no_dot = ["acks", "debug", "partitioner", "retries"].contains(&key);
+    (key.contains('.') || has_no_dot) && key.chars().all(is_written_so)
+}
+
 impl fmt::Debug for Property {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}=…", self.key)
+        // Not even a key that is none: it may be a piece of a secret.
+        write!(f, "{}=…", if is_name(&self.key) { &self.key } else { "?" })
     }
 }
 
@@ -93,6 +127,9 @@ pub enum PropertyError {
     /// Text without `=`.
     #[error("--kafka takes KEY=VALUE, for example --kafka socket.keepalive.enable=true")]
     NotAPair,
+    /// What stands before the `=` is no setting's name. It is not repeated: it may be a piece of a secret.
+    #[error("--kafka: a setting's name is words of small letters with dots between them, such as linger.ms")]
+    NotAName,
     /// A setting that the services answer for.
     #[error("--kafka {0}: not yours to set, {1}")]
     Reserved(String, &'static str),
@@ -132,5 +169,16 @@ mod tests {
         assert!(!format!("{secret:?}").contains("canary"));
         let unpaired = property("canary");
         assert!(!format!("{unpaired:?}{:?}", unpaired.check()).contains("canary"));
+        let torn = property("CANARY=x");
+        let said = torn.check().expect_err("no name").to_string();
+        assert!(!said.contains("CANARY"), "{said}");
+    }
+
+    #[test]
+    fn a_value_may_hold_what_separates_settings() {
+        let pieces: Vec<Property> = "sasl.password=a;B=c;;d;linger.ms=5".split(';').map(property).collect();
+        let whole = Property::joined(&pieces);
+        let all: Vec<_> = whole.iter().map(|property| (property.key(), property.value())).collect();
+        assert_eq!(all, [("sasl.password", "a;B=c;;d"), ("linger.ms", "5")]);
     }
 }

@@ -86,7 +86,16 @@ impl Connection {
             // most 10,000 events each 50 ms.
             .set("queue.buffering.max.messages", "10000")
             .set("queue.buffering.max.kbytes", (16 * 1024).to_string());
-        self.finish(config)
+        let config = self.finish(config)?;
+        let number = |key| config.get(key).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        if number("message.max.bytes") > number("queue.buffering.max.kbytes") * 1024 {
+            return Err(PropertyError::Refused(
+                "message.max.bytes is more than queue.buffering.max.kbytes holds, so that such an event would wait for room \
+                 for ever: raise queue.buffering.max.kbytes, too"
+                    .to_owned(),
+            ));
+        }
+        Ok(config)
     }
 
     /// A consumer whose offsets move only when we say so.
@@ -165,6 +174,12 @@ mod tests {
     fn connection(property: &str) -> Connection {
         let properties = property.parse().into_iter().collect();
         Connection { bootstrap_servers: "localhost:1".to_owned(), properties }
+    }
+
+    #[test]
+    fn a_record_larger_than_the_queue_does_not_start() {
+        let error = connection("message.max.bytes=20000000").producer().expect_err("no room");
+        assert!(error.to_string().contains("queue.buffering.max.kbytes"), "{error}");
     }
 
     #[test]
