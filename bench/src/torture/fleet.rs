@@ -109,8 +109,10 @@ impl Fleet {
             Fault::Join => self.join()?,
             Fault::KillA | Fault::TermA => {
                 let Some(mut a) = self.a.take() else { return Ok(false) };
-                let signal = if fault == Fault::KillA { Signal::SIGKILL } else { Signal::SIGTERM };
-                send(&a, signal);
+                if fault == Fault::TermA {
+                    wait_until_it_hears(&a);
+                }
+                send(&a, if fault == Fault::KillA { Signal::SIGKILL } else { Signal::SIGTERM });
                 let status = wait(&mut a, END)?;
                 if fault == Fault::TermA {
                     self.exit_codes.push(status.code());
@@ -134,6 +136,7 @@ impl Fleet {
                 wait(&mut member, END)?;
             }
             _ => {
+                wait_until_it_hears(&member);
                 send(&member, Signal::SIGTERM);
                 self.exit_codes.push(wait(&mut member, END)?.code());
             }
@@ -281,6 +284,19 @@ fn script_output(script: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new(script).args(arguments).args(["--name", &name]).output()?;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// A process that has only just begun hears no SIGTERM yet and dies of it, as any does: that proves nothing.
+fn wait_until_it_hears(child: &Child) {
+    let end = Instant::now() + Duration::from_secs(10);
+    let hears = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim().to_owned();
+        Some(u64::from_str_radix(&caught, 16).ok()? & (1 << (Signal::SIGTERM as u64 - 1)) != 0)
+    };
+    while hears() == Some(false) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// To a child that has ended it goes to nobody: its number is ours until it is waited for.

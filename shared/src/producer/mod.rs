@@ -86,6 +86,7 @@ impl Publisher {
     pub fn offer(&self, event: &NewEvent, topic: &Topic, number: u64) -> Result<Offer, Stopped> {
         let deliveries = self.producer.context();
         if let Some(reason) = deliveries.outage() {
+            self.hold_back();
             return Err(Stopped(reason.to_owned()));
         }
         let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic.as_str(), number as usize)
@@ -121,8 +122,16 @@ impl Publisher {
     /// `delivery.timeout.ms` is over.
     pub async fn settled(&self) {
         while self.outstanding() > 0 {
+            if self.producer.context().outage().is_some() {
+                self.hold_back();
+            }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// After a failure nothing more goes out: what waits in the queue would come after the one that failed.
+    fn hold_back(&self) {
+        self.producer.purge(PurgeConfig::default().queue());
     }
 
     /// What is known now.
