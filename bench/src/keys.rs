@@ -56,7 +56,9 @@ async fn handle(settings: &Settings, topic: &str) -> anyhow::Result<Journal> {
     let servers = &settings.common.bootstrap_servers;
     let concurrency = UNDER_WAY.to_string();
     let flags = ["service-b", "--bootstrap-servers", servers, "--topic", topic, "--group", topic];
-    let flags = flags.into_iter().chain(["--concurrency", &concurrency, "--until-caught-up"]);
+    // The lanes alone: with a row an event, a key's next one would wait for the last one's commit as well.
+    let flags = flags.into_iter().chain(["--delivery", "at-least-once"]);
+    let flags = flags.chain(["--concurrency", &concurrency, "--until-caught-up"]);
     let store = TemporaryStore::new()?;
     let mut config = service_b::config::Cli::try_parse_from(flags)?.into_config();
     config.store = Some(store.url());
