@@ -290,6 +290,11 @@ impl Config {
             self.shutdown_deadline <= LONGEST_DEADLINE,
             "--shutdown-deadline: at most {LONGEST_DEADLINE:?}; the group shuts a member out that does not poll for a minute"
         );
+        // What waits there to be published would go to a broker that is gone in a moment.
+        anyhow::ensure!(
+            !(self.embedded_broker && self.store.is_some()),
+            "--embedded-broker forgets everything at its end: leave --store (SERVICE_B_STORE) out with it"
+        );
         self.topic_specs()?;
         self.connection().consumer(&self.group())?;
         self.connection().producer()?;
