@@ -97,7 +97,13 @@ pub struct Config {
     /// arguments, service-a goes on exactly there: no line is lost, none is stored twice, and a stored event keeps its
     /// id. Kafka may be away meanwhile. A file is known by its path. Standard input and pipes have no place to go on
     /// from: what a restart reads there counts as new.
-    #[arg(long, env = "SERVICE_A_OUTBOX", value_name = "STORE", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "SERVICE_A_OUTBOX",
+        value_name = "STORE",
+        hide_env_values = true,
+        hide_default_value = true
+    )]
     pub outbox: Option<StoreUrl>,
 
     /// How many events the outbox holds before reading waits

@@ -111,7 +111,13 @@ pub struct Config {
     pub handler_timeout: Duration,
 
     /// Where the ledger is: `sqlite:FILE`, or `postgres://…` for several machines [default: sqlite:./data/service-b.db]
-    #[arg(long, env = "SERVICE_B_STORE", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "SERVICE_B_STORE",
+        value_name = "URL",
+        hide_env_values = true,
+        hide_default_value = true
+    )]
     pub store: Option<StoreUrl>,
 
     /// What is promised: a row for every event, or only for those that wait, are dead or have effects

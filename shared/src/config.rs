@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Command, CommandFactory, FromArgMatches};
 
 use crate::client::{Connection, Property};
@@ -22,7 +23,6 @@ pub struct CommonArgs {
         env = "KAFKA_PROPERTIES",
         hide_env_values = true,
         hide_default_value = true,
-        value_delimiter = ';',
         value_name = "KEY=VALUE"
     )]
     pub properties: Vec<Property>,
@@ -43,7 +43,7 @@ pub struct CommonArgs {
 impl CommonArgs {
     /// How to reach Kafka.
     pub fn connection(&self) -> Connection {
-        let properties = Property::joined(&self.properties);
+        let properties = self.properties.iter().flat_map(Property::all).collect();
         Connection { bootstrap_servers: self.bootstrap_servers.clone(), properties }
     }
 }
@@ -63,7 +63,16 @@ pub fn parse_from<T: CommandFactory + FromArgMatches>(arguments: Vec<OsString>) 
     if let Some(path) = config_path(&arguments) {
         command = with_file(command, &path)?;
     }
-    T::from_arg_matches(&command.try_get_matches_from(arguments)?)
+    T::from_arg_matches(&command.try_get_matches_from(arguments).map_err(without_secret)?)
+}
+
+/// clap repeats a value that it refuses; that of a store may hold a password.
+fn without_secret(mut error: clap::Error) -> clap::Error {
+    let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+    if argument.starts_with("--store") || argument.starts_with("--outbox ") {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
+    }
+    error
 }
 
 /// `--config` has to be known before the rest can be parsed.

@@ -55,20 +55,24 @@ impl Property {
         self.value.as_deref().unwrap_or_default()
     }
 
-    /// Puts values together again that held the `;` by which settings are separated: what does not begin with a setting's
-    /// name goes on with the value before it.
-    pub(crate) fn joined(pieces: &[Self]) -> Vec<Self> {
-        let mut whole: Vec<Self> = Vec::new();
-        for piece in pieces {
-            match whole.last_mut() {
-                Some(Self { value: Some(value), .. }) if !is_name(&piece.key) => {
+    /// The settings of one text, separated by `;` as in the environment variable. What does not begin with a setting's
+    /// name belongs to the value before it, so that a value may hold a `;`.
+    pub(crate) fn all(&self) -> Vec<Self> {
+        let mut settings: Vec<Self> = Vec::new();
+        for piece in self.text.split(';') {
+            let next: Self = match piece.parse() {
+                Ok(next) => next,
+                Err(never) => match never {},
+            };
+            match settings.last_mut() {
+                Some(Self { value: Some(value), .. }) if !is_name(&next.key) => {
                     value.push(';');
-                    value.push_str(&piece.text);
+                    value.push_str(piece);
                 }
-                _ => whole.push(piece.clone()),
+                _ => settings.push(next),
             }
         }
-        whole
+        settings
     }
 
     /// Whether the setting may be passed through. Whether librdkafka knows it shows when a client is made.
@@ -176,9 +180,8 @@ mod tests {
 
     #[test]
     fn a_value_may_hold_what_separates_settings() {
-        let pieces: Vec<Property> = "sasl.password=a;B=c;;d;linger.ms=5".split(';').map(property).collect();
-        let whole = Property::joined(&pieces);
-        let all: Vec<_> = whole.iter().map(|property| (property.key(), property.value())).collect();
+        let settings = property("sasl.password=a;B=c;;d;linger.ms=5").all();
+        let all: Vec<_> = settings.iter().map(|property| (property.key(), property.value())).collect();
         assert_eq!(all, [("sasl.password", "a;B=c;;d"), ("linger.ms", "5")]);
     }
 }

@@ -131,7 +131,8 @@ impl Publisher {
 
     /// After a failure nothing more goes out: what waits in the queue would come after the one that failed.
     fn hold_back(&self) {
-        self.producer.purge(PurgeConfig::default().queue());
+        // Without waiting for librdkafka's threads, which may be in the middle of looking a name up.
+        self.producer.purge(PurgeConfig::default().queue().non_blocking());
     }
 
     /// What is known now.
