@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser;
 use shared::broker::{EmbeddedBroker, Options};
+use shared::config::parse_alone;
 use shared::consumer::{Counts, Effects, HandleError, Handler, Handlers, Summary};
 use shared::event::Event;
 use shared::store::TemporaryStore;
@@ -42,22 +42,27 @@ async fn run() -> anyhow::Result<(u64, u64)> {
     let (settled, mut seen) = mpsc::unbounded_channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let consumer = tokio::spawn(service_b(broker.address(), settled, async { drop(stopped.await) }));
+    let whole = async {
+        let published = service_a(broker.address()).await?;
+        for _ in 0..published {
+            tokio::time::timeout(PATIENCE, seen.recv())
+                .await
+                .context("service-b did not handle every event")?;
+        }
+        anyhow::Ok(published)
+    };
     let published = tokio::select! {
-        published = service_a(broker.address()) => published?,
+        published = whole => published?,
         () = shutdown::signalled()? => anyhow::bail!("stopped before it was over"),
     };
-    for _ in 0..published {
-        tokio::time::timeout(PATIENCE, seen.recv()).await.context("service-b did not handle every event")?;
-    }
     drop(stop);
     Ok((published, consumer.await??.handled))
 }
 
 async fn service_a(address: String) -> anyhow::Result<u64> {
     let flags = ["service-a", "--interval", "200ms", "--partitions", "1", "--bootstrap-servers", &address];
-    let mut config = service_a::config::Cli::try_parse_from(flags)?.into_config();
     // The shell may name a real outbox: what waits there is not for a broker that is gone in a moment.
-    config.outbox = None;
+    let config = parse_alone::<service_a::config::Cli>(&flags)?.into_config();
     Ok(service_a::run(config, std::future::pending()).await?.report.acknowledged)
 }
 
@@ -68,7 +73,7 @@ async fn service_b(
 ) -> anyhow::Result<Summary> {
     let store = TemporaryStore::new()?;
     let flags = ["service-b", "--partitions", "1", "--bootstrap-servers", &address];
-    let mut config = service_b::config::Cli::try_parse_from(flags)?.into_config();
+    let mut config = parse_alone::<service_b::config::Cli>(&flags)?.into_config();
     config.store = Some(store.url());
     let handlers = Handlers::new().on("*", Counted(handled))?;
     service_b::run(config, handlers, Arc::new(Counts::default()), shutdown).await

@@ -8,11 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 use shared::event::NewEvent;
-use shared::producer::{Failure, KEPT_FAILURES};
 
 use crate::Config;
 use crate::report::Summary;
-use crate::source::{Source, Taken};
+use crate::source::{Source, TOO_LONG, Taken};
 
 /// A record as it would be.
 #[derive(Serialize)]
@@ -80,13 +79,7 @@ fn print_some(
                 writeln!(out, "{}", line(config.topic.as_str(), event)?)?;
                 summary.report.published += 1;
             }
-            Taken::TooLong(number) => {
-                summary.report.refused += 1;
-                if summary.report.failures.len() < KEPT_FAILURES {
-                    let reason = "longer than message.max.bytes".to_owned();
-                    summary.report.failures.push(Failure { id: None, number, reason });
-                }
-            }
+            Taken::TooLong(number) => summary.report.refuse(number, TOO_LONG),
             Taken::Nothing => break,
             Taken::End => return out.flush().map(|()| false),
         }

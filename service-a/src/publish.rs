@@ -13,7 +13,7 @@ use crate::due::Due;
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::report::Summary;
-use crate::source::{Source, Taken};
+use crate::source::{Source, TOO_LONG, Taken};
 
 /// Events between two looks at the signal and the clock.
 const BATCH: u64 = 256;
@@ -73,10 +73,7 @@ pub(crate) async fn publish(
         is_announced,
     };
     let end = round.until_end(&progress, shutdown.as_mut()).await;
-    let (oddities, unit) = (round.source.oddities(), round.source.unit());
-    if let (End::Signalled, Some(last)) = (&end, round.last) {
-        tracing::info!("{unit} {last} is the last one published");
-    }
+    let (oddities, unit, last) = (round.source.oddities(), round.source.unit(), round.last);
     let mut interrupted = matches!(end, End::Signalled);
     if !interrupted {
         // A signal now does not undo what went wrong before.
@@ -89,7 +86,7 @@ pub(crate) async fn publish(
     let report = publisher.finish(config.shutdown_deadline).await;
     progress.finish();
     let broken = if let End::Broken(error) = end { Some(format!("{error:#}")) } else { None };
-    Summary { report, oddities, unit, outbox: None, interrupted, broken }
+    Summary { report, oddities, unit, last, outbox: None, interrupted, broken }
 }
 
 impl Loop<'_> {
@@ -129,7 +126,7 @@ impl Loop<'_> {
                 match self.held.take().map_or_else(|| self.source.take(&mut self.event), Taken::Event) {
                     Taken::Event(number) => number,
                     Taken::TooLong(number) => {
-                        self.publisher.refuse(number, "longer than message.max.bytes");
+                        self.publisher.refuse(number, TOO_LONG);
                         continue;
                     }
                     Taken::Nothing => break,

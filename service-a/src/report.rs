@@ -27,6 +27,8 @@ pub struct Summary {
     pub(crate) oddities: Oddities,
     /// What an event's number counts.
     pub(crate) unit: &'static str,
+    /// The number of the event published last.
+    pub(crate) last: Option<u64>,
     /// With `--outbox`: what went into it, and what is left there.
     pub outbox: Option<Stored>,
     /// A signal ended it, not the event source.
@@ -55,6 +57,9 @@ struct Json<'a> {
     too_large: u64,
     skipped_empty_lines: u64,
     without_key_field: u64,
+    /// The number of the event published last, and the lowest of one that was not acknowledged.
+    last: Option<u64>,
+    first_lost: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stored: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,9 +71,10 @@ struct Json<'a> {
 }
 
 impl Summary {
-    /// Whether everything that was read is acknowledged.
+    /// Whether everything that was published is acknowledged. With an outbox: is or will be, as far as the store says.
     pub fn is_complete(&self) -> bool {
-        self.unacknowledged() == 0 && self.broken.is_none()
+        let is_known = self.interrupted || self.outbox.is_none_or(|outbox| outbox.remaining.is_some());
+        self.unacknowledged() == 0 && self.broken.is_none() && is_known
     }
 
     /// Empty lines that were skipped.
@@ -92,7 +98,7 @@ impl Summary {
     }
 
     fn json(&self) -> String {
-        let Report { published, acknowledged, failed, refused, .. } = self.report;
+        let Report { published, acknowledged, failed, refused, first_lost, .. } = self.report;
         let json = Json {
             published,
             acknowledged,
@@ -100,6 +106,8 @@ impl Summary {
             too_large: refused,
             skipped_empty_lines: self.oddities.empty,
             without_key_field: self.oddities.keyless,
+            last: self.last,
+            first_lost,
             stored: self.outbox.map(|outbox| outbox.stored),
             remaining: self.outbox.and_then(|outbox| outbox.remaining),
             refused: self.outbox.map(|outbox| outbox.refused),
@@ -166,6 +174,13 @@ fn failures(summary: &Summary) -> String {
     let unnamed = summary.unacknowledged().saturating_sub(summary.report.failures.len() as u64);
     if unnamed > 0 {
         lines.push(format!("… and {unnamed} more not acknowledged\n"));
+        // They are named in the order in which they failed.
+        let first = summary.report.first_lost;
+        lines.extend(first.map(|first| format!("the first of them all is {} {first}\n", summary.unit)));
+    }
+    if let (true, Some(last)) = (summary.interrupted, summary.last) {
+        let unit = summary.unit;
+        lines.push(format!("stopped by a signal: {unit} {last} is the last one published\n"));
     }
     if let Some(Stored { refused: 1.., .. }) = summary.outbox {
         lines.push(
@@ -213,8 +228,19 @@ mod tests {
         assert!(failures(&refused).contains("the log names them"));
         let line: serde_json::Value = serde_json::from_str(&refused.json()).expect("JSON");
         assert_eq!((line["refused"].as_u64(), line["remaining"].as_u64()), (Some(1), None));
-        let emptied = Summary { outbox: Some(Stored::default()), ..summary(3, 3) };
-        assert_eq!((emptied.is_complete(), emptied.to_string().contains("outbox")), (true, true));
+        let emptied = Stored { remaining: Some(0), ..Stored::default() };
+        assert!(Summary { outbox: Some(emptied), ..summary(3, 3) }.is_complete());
+        let silent = Summary { outbox: Some(Stored::default()), ..summary(3, 3) };
+        assert!(!silent.is_complete() && silent.to_string().contains("does not say"));
+    }
+
+    #[test]
+    fn the_first_that_was_lost_is_named_although_it_failed_late() {
+        let mut summary = Summary { unit: "line", interrupted: true, last: Some(30), ..summary(30, 2) };
+        (3..=30).rev().for_each(|number| summary.report.refuse(number, "x"));
+        let said = failures(&summary);
+        assert!(said.contains("the first of them all is line 3\n"), "{said}");
+        assert!(said.ends_with("line 30 is the last one published\n"), "{said}");
     }
 
     #[test]

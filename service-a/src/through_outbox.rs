@@ -7,7 +7,6 @@ use anyhow::{Context, bail};
 use shared::client::TopicSpec;
 use shared::event::NewEvent;
 use shared::outbox::{Batch, Outbox, Outcome, Position};
-use shared::producer::{Failure, KEPT_FAILURES};
 use shared::store::StoreUrl;
 
 use crate::Config;
@@ -16,7 +15,7 @@ use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::publish::HUMAN;
 use crate::report::{Stored, Summary};
-use crate::source::{Source, Taken};
+use crate::source::{Source, TOO_LONG, Taken};
 
 /// Events of one transaction: enough that its cost vanishes, few enough that it is over soon.
 const BATCH: u64 = 1_000;
@@ -55,9 +54,13 @@ pub(crate) async fn publish(
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<Summary> {
     let topic = TopicSpec { topic: config.topic.clone(), partitions: config.common.partitions };
-    let outbox = Outbox::open(url, config.outbox_bound, &config.common.connection(), topic)
-        .await
-        .with_context(|| format!("cannot use the outbox {url}"))?;
+    let connection = config.common.connection();
+    let outbox = tokio::select! {
+        biased;
+        () = shutdown.as_mut() => return Ok(Summary { interrupted: true, ..Summary::default() }),
+        outbox = Outbox::open(url, config.outbox_bound, &connection, topic) => outbox,
+    };
+    let outbox = outbox.with_context(|| format!("cannot use the outbox {url}"))?;
     let pace = Pace::of(config, source.is_counter());
     let (event, unit) = (source.blank(config), source.unit());
     let mut round = Loop {
@@ -115,7 +118,9 @@ impl Loop<'_> {
         self.go_on().await?;
         let mut is_end = false;
         while !is_end {
-            let due = self.due.events(&mut self.source, self.stored, BATCH).await?;
+            // A batch goes in whole, so that it may be no larger than the bound.
+            let most = BATCH.min(self.config.outbox_bound as u64);
+            let due = self.due.events(&mut self.source, self.stored, most).await?;
             is_end = self.take(due);
             self.store().await?;
             progress.show(&self.source, self.stored);
@@ -171,13 +176,8 @@ impl Loop<'_> {
 
     fn too_long(&mut self, number: u64) {
         // The next run will have passed it.
-        tracing::error!("line {number} is longer than message.max.bytes: it is not published");
-        let report = &mut self.summary.report;
-        report.refused += 1;
-        if report.failures.len() < KEPT_FAILURES {
-            let reason = "longer than message.max.bytes".to_owned();
-            report.failures.push(Failure { id: None, number, reason });
-        }
+        tracing::error!("line {number} is {TOO_LONG}: it is not published");
+        self.summary.report.refuse(number, TOO_LONG);
     }
 
     /// Stores the batch together with how far the source was read for it. Waits while the outbox is full.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, Command, CommandFactory, FromArgMatches};
+use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches};
 
 use crate::client::{Connection, Property};
 use crate::telemetry::LogFormat;
@@ -66,6 +66,20 @@ pub fn parse_from<T: CommandFactory + FromArgMatches>(arguments: Vec<OsString>) 
     T::from_arg_matches(&command.try_get_matches_from(arguments).map_err(without_secret)?)
 }
 
+/// Parses these arguments and nothing else: no variable, no file. For who runs a service inside a program of its own.
+///
+/// # Errors
+/// Wrong usage.
+pub fn parse_alone<T: CommandFactory + FromArgMatches>(arguments: &[&str]) -> Result<T, clap::Error> {
+    let command = without_variables(T::command());
+    T::from_arg_matches(&command.try_get_matches_from(arguments)?)
+}
+
+fn without_variables(command: Command) -> Command {
+    let command = command.mut_args(|argument| argument.env(None::<&'static str>));
+    command.mut_subcommands(without_variables)
+}
+
 /// clap repeats a value that it refuses; that of a store may hold a password.
 fn without_secret(mut error: clap::Error) -> clap::Error {
     let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
@@ -110,6 +124,10 @@ fn with_file(mut command: Command, path: &Path) -> Result<Command, clap::Error> 
             );
             return Err(refuse(&mut command, text));
         };
+        if value.is_array() && !is_repeatable(&command, &name) {
+            let text = format!("--config {shown}: {name}: write one value, not a list");
+            return Err(refuse(&mut command, text));
+        }
         let (changed, found) = set_default(command, &name, &values);
         command = changed;
         if !found {
@@ -133,10 +151,21 @@ fn texts(name: &str, value: &toml::Value) -> Option<Vec<String>> {
             items.iter().map(|item| texts(name, item)?.pop()).collect::<Option<Vec<_>>>()
         }
         toml::Value::Table(table) if name == "kafka" => {
-            table.iter().map(|(key, value)| Some(format!("{key}={}", texts(key, value)?.pop()?))).collect()
+            let text = |value| texts("", value).filter(|texts| texts.len() == 1)?.pop();
+            table
+                .iter()
+                .map(|(key, value)| Some(format!("{key}={}", text(value).filter(|_| !value.is_array())?)))
+                .collect()
         }
         toml::Value::Table(_) | toml::Value::Datetime(_) => None,
     }
+}
+
+/// Whether the flag may be given several times; one that there is not is refused elsewhere.
+fn is_repeatable(command: &Command, name: &str) -> bool {
+    let all = std::iter::once(command).chain(command.get_subcommands());
+    let found = all.flat_map(Command::get_arguments).find(|arg| arg.get_long() == Some(name));
+    found.is_none_or(|arg| matches!(arg.get_action(), ArgAction::Append))
 }
 
 fn set_default(command: Command, name: &str, values: &[String]) -> (Command, bool) {
@@ -214,6 +243,9 @@ mod tests {
         let error = parse_with("[kafka]\n'sasl.password' = canary", &[]).expect_err("not TOML");
         assert!(!error.contains("canary"), "{error}");
         assert!(parse_with("pause = 'soon'", &[]).is_err());
+        for list in ["pause = ['1s', '2s']", "[kafka]\n'linger.ms' = [7, 9]"] {
+            assert!(parse_with(list, &[]).is_err(), "{list}");
+        }
     }
 
     #[test]

@@ -17,7 +17,9 @@ pub enum LogFormat {
 
 /// Starts logging. `RUST_LOG` chooses what is logged (`info` by default); a second call changes nothing.
 pub fn init(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = std::env::var(EnvFilter::DEFAULT_ENV).ok().map(EnvFilter::try_new);
+    let refused = filter.as_ref().and_then(|filter| filter.as_ref().err().map(ToString::to_string));
+    let filter = filter.and_then(Result::ok).unwrap_or_else(|| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Lines(io::stderr()));
     let _ = match format {
         LogFormat::Human => {
@@ -26,6 +28,9 @@ pub fn init(format: LogFormat) {
         }
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+    if let Some(reason) = refused {
+        tracing::warn!("RUST_LOG is not understood, so that it is taken for `info`: {reason}");
+    }
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
 }
 

@@ -32,6 +32,9 @@ enum Kind {
     Lines(Lines),
 }
 
+/// Why nobody would take such a line.
+pub(crate) const TOO_LONG: &str = "longer than message.max.bytes";
+
 /// What [`Source::take`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {

@@ -121,7 +121,8 @@ async fn create(connection: &Connection, specs: &[TopicSpec]) -> anyhow::Result<
     let results = match admin.create_topics(&topics, &options).await {
         Ok(results) => results,
         // The embedded broker has no such request, and makes a topic when a producer asks for it.
-        Err(error) => return create_by_asking(connection, specs, &error).await,
+        Err(error) if is_unanswered(&error) => return create_by_asking(connection, specs, &error).await,
+        Err(error) => return Err(error.into()),
     };
     for result in results {
         match result {
@@ -132,6 +133,11 @@ async fn create(connection: &Connection, specs: &[TopicSpec]) -> anyhow::Result<
         }
     }
     Ok(())
+}
+
+fn is_unanswered(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::UnsupportedFeature))
 }
 
 async fn create_by_asking(

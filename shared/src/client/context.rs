@@ -11,7 +11,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 /// Logs what a client reports, without flooding: the same trouble is told again after growing pauses.
 #[derive(Debug, Default)]
 pub struct Context {
-    last: Mutex<Option<Told>>,
+    /// By code, of which there are few.
+    told: Mutex<Vec<Told>>,
 }
 
 #[derive(Debug)]
@@ -27,13 +28,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 impl Context {
     /// Whether this error is worth a line now.
     fn is_news(&self, code: Option<RDKafkaErrorCode>) -> bool {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let pause = match &*last {
-            Some(told) if told.code == code && told.at.elapsed() < told.pause => return false,
-            Some(told) if told.code == code && told.at.elapsed() < told.pause * 4 => told.pause * 2,
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = match told.iter().find(|told| told.code == code) {
+            Some(told) if told.at.elapsed() < told.pause => return false,
+            Some(told) if told.at.elapsed() < told.pause * 4 => told.pause * 2,
             _ => FIRST_PAUSE,
         };
-        *last = Some(Told { code, at: Instant::now(), pause: pause.min(LONGEST_PAUSE) });
+        told.retain(|told| told.code != code);
+        told.push(Told { code, at: Instant::now(), pause: pause.min(LONGEST_PAUSE) });
         true
     }
 }
@@ -90,5 +92,6 @@ mod tests {
         assert!(context.is_news(Some(RDKafkaErrorCode::AllBrokersDown)));
         assert!(!context.is_news(Some(RDKafkaErrorCode::AllBrokersDown)));
         assert!(context.is_news(Some(RDKafkaErrorCode::Authentication)));
+        assert!(!context.is_news(Some(RDKafkaErrorCode::AllBrokersDown)), "two in turn are no news either");
     }
 }

@@ -1,13 +1,17 @@
 //! librdkafka's settings, each that is not the default with its reason and its cost.
 
+use rdkafka::client::{Client, DefaultClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaConfRes;
+use rdkafka::types::{RDKafkaConfRes, RDKafkaType};
 
 use super::{Property, PropertyError};
 
 /// The largest record that is published, headers included: what the topics made here accept.
 pub const MAX_RECORD_BYTES: usize = 2 * 1024 * 1024;
+
+/// How many compressed bytes a fetch brings at most, a larger record excepted.
+const FETCH_BYTES: usize = 1024 * 1024;
 
 /// How to reach Kafka.
 #[derive(Debug, Clone)]
@@ -60,7 +64,7 @@ impl Connection {
     /// # Errors
     /// A property that librdkafka refuses.
     pub fn asking(&self) -> Result<ClientConfig, PropertyError> {
-        self.finish(self.base())
+        self.finish(self.base(), RDKafkaType::RD_KAFKA_CONSUMER)
     }
 
     /// A producer that loses nothing, reorders nothing and fits in memory.
@@ -86,7 +90,7 @@ impl Connection {
             // most 10,000 events each 50 ms.
             .set("queue.buffering.max.messages", "10000")
             .set("queue.buffering.max.kbytes", (16 * 1024).to_string());
-        let config = self.finish(config)?;
+        let config = self.finish(config, RDKafkaType::RD_KAFKA_PRODUCER)?;
         let number = |key| config.get(key).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         if number("message.max.bytes") > number("queue.buffering.max.kbytes") * 1024 {
             return Err(PropertyError::Refused(
@@ -119,7 +123,7 @@ impl Connection {
             .set("queued.max.messages.kbytes", "4096")
             // A fetch is bounded in compressed bytes and may be ten times as large in memory. A larger record
             // still comes, alone (KIP-74).
-            .set("fetch.max.bytes", (1024 * 1024).to_string())
+            .set("fetch.max.bytes", FETCH_BYTES.to_string())
             .set("max.partition.fetch.bytes", (128 * 1024).to_string())
             // New events within 50 ms on brokers that answer an empty fetch only when the wait is over.
             .set("fetch.wait.max.ms", "50")
@@ -139,19 +143,28 @@ impl Connection {
             // The broker's settings rule here: librdkafka refuses these two with KIP-848.
             GroupProtocol::Consumer => config.set("group.protocol", "consumer"),
         };
-        self.finish(config)
+        // The producer's bound, which the same properties may raise: librdkafka refuses a fetch that is smaller.
+        let largest = self.properties.iter().rev().find(|property| property.key() == "message.max.bytes");
+        if let Some(largest) = largest.and_then(|property| property.value().parse::<usize>().ok()) {
+            config.set("fetch.max.bytes", largest.max(FETCH_BYTES).to_string());
+        }
+        self.finish(config, RDKafkaType::RD_KAFKA_CONSUMER)
     }
 
     /// The user's properties over ours, then librdkafka's own check of the whole.
-    fn finish(&self, mut config: ClientConfig) -> Result<ClientConfig, PropertyError> {
+    fn finish(&self, mut config: ClientConfig, kind: RDKafkaType) -> Result<ClientConfig, PropertyError> {
         for property in &self.properties {
             property.check()?;
             config.set(property.key(), property.value());
         }
-        match config.create_native_config() {
-            Ok(_) => Ok(config),
-            Err(error) => Err(without_value(error)),
+        if !self.properties.is_empty() {
+            // What contradicts another setting shows only when a client is made. Without an address it stays alone.
+            let mut alone = config.clone();
+            alone.remove("bootstrap.servers");
+            let native = alone.create_native_config().map_err(without_value)?;
+            Client::new(&alone, native, kind, DefaultClientContext).map(drop).map_err(without_value)?;
         }
+        Ok(config)
     }
 }
 
@@ -180,6 +193,26 @@ mod tests {
     fn a_record_larger_than_the_queue_does_not_start() {
         let error = connection("message.max.bytes=20000000").producer().expect_err("no room");
         assert!(error.to_string().contains("queue.buffering.max.kbytes"), "{error}");
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_found_before_anything_runs() {
+        for property in ["delivery.timeout.ms=3", "reconnect.backoff.ms=5000"] {
+            let error = connection(property).producer().expect_err(property).to_string();
+            assert!(error.contains(".ms"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_the_producer_may_send_the_consumer_may_fetch() {
+        let group = Group {
+            id: "g".into(),
+            instance_id: None,
+            protocol: GroupProtocol::Classic,
+            on_missing_offsets: "error",
+        };
+        let config = connection("message.max.bytes=4000000").consumer(&group).expect("settings");
+        assert_eq!(config.get("fetch.max.bytes"), Some("4000000"));
     }
 
     #[test]

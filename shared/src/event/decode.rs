@@ -1,10 +1,10 @@
 //! Record → event. Input from Kafka is hostile until it has passed here.
 
-use super::Event;
 use super::headers::{
     CONTENT_TYPE, EXPIRY, ID, NOT_BEFORE, PREFIX, SOURCE, SPECVERSION, TIME, TYPE, VERSION,
 };
 use super::structured::Structured;
+use super::{Event, PLAIN_SOURCE};
 use crate::record::{Origin, Record, Span};
 
 /// Where an event's attributes are.
@@ -64,7 +64,9 @@ fn attributes(record: &Record) -> Result<Attributes, String> {
     let media_type = utf8(record, found.spans.content_type, CONTENT_TYPE)?;
     if starts_with_ignoring_case(media_type, "application/cloudevents") {
         let value = record.value().ok_or("a structured event with a null value")?;
-        return Structured::parse(media_type, value).map(|event| Attributes::Structured(Box::new(event)));
+        let event = Structured::parse(media_type, value)?;
+        refuse_reserved(&event.source)?;
+        return Ok(Attributes::Structured(Box::new(event)));
     }
     if found.is_event { binary(record, found) } else { plain(record, found.spans.content_type) }
 }
@@ -81,7 +83,16 @@ fn binary(record: &Record, found: Found) -> Result<Attributes, String> {
     if record.slice(version) != VERSION.as_bytes() {
         return Err(format!("unknown {SPECVERSION}: only {VERSION} is spoken here"));
     }
+    refuse_reserved(utf8(record, spans.source, SOURCE)?)?;
     Ok(Attributes::Binary(spans))
+}
+
+/// With it an event could take the place of a plain record in the ledger, whose id is known before it is there.
+fn refuse_reserved(source: &str) -> Result<(), String> {
+    if source == PLAIN_SOURCE {
+        return Err(format!("the source {PLAIN_SOURCE} is reserved for records that are not events"));
+    }
+    Ok(())
 }
 
 fn plain(record: &Record, content_type: Span) -> Result<Attributes, String> {
@@ -162,10 +173,23 @@ mod tests {
     #[test]
     fn a_plain_record_is_named_by_its_place() {
         let event = decode(record(Some(b"event_0"), &[])).expect("plain");
-        assert_eq!((event.id().as_ref(), event.source(), event.ty()), ("topic1/2/7@5", PLAIN, "plain"));
+        assert_eq!(
+            (event.id().as_ref(), event.source(), event.ty()),
+            ("topic1/2/7@5", PLAIN_SOURCE, "plain")
+        );
         assert_eq!(event.content_type(), "application/octet-stream");
     }
-    const PLAIN: &str = super::super::PLAIN_SOURCE;
+
+    #[test]
+    fn the_source_of_plain_records_is_nobodys() {
+        let mut headers = REQUIRED;
+        headers[2].1 = Some(PLAIN_SOURCE.as_bytes());
+        assert!(reason(record(Some(b""), &headers)).contains("reserved"));
+        let json = br#"{"specversion":"1.0","id":"1","source":"urn:kafka:record","type":"t"}"#;
+        let structured: [(&[u8], Option<&[u8]>); 1] =
+            [(b"content-type", Some(b"application/cloudevents+json"))];
+        assert!(reason(record(Some(json), &structured)).contains("reserved"));
+    }
 
     #[test]
     fn an_event_may_have_no_data_but_a_plain_record_may_not() {

@@ -82,6 +82,16 @@ impl NewEvent {
         }
     }
 
+    /// Whether each extension has a name that CloudEvents allows (1.0, "Naming conventions") and that is no other
+    /// attribute's.
+    pub fn has_valid_extensions(&self) -> bool {
+        self.extensions.iter().all(|(name, _)| {
+            let is_attribute = matches!(name.as_str(), "id" | "source" | "type" | "time" | "specversion");
+            let is_word = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+            is_word && !name.is_empty() && !is_attribute
+        })
+    }
+
     /// Sets the key.
     #[must_use]
     pub fn key(mut self, key: impl Into<Vec<u8>>) -> Self {
@@ -143,6 +153,17 @@ mod tests {
         assert_eq!(arrived.attribute("notbefore"), Some("2026-01-02T03:04:35.000Z"));
         assert!(arrived.attribute("expirytime").is_some_and(|time| time.starts_with("9999-12-30")));
         assert_eq!(event.extensions.len(), 2);
+    }
+
+    #[test]
+    fn an_extension_is_a_word_and_takes_nobodys_place() {
+        let with = |name: &str| {
+            let mut event = NewEvent::new("/a", "t");
+            event.extensions.push((name.to_owned(), String::new()));
+            event.has_valid_extensions()
+        };
+        assert!(with("subject") && with("sampledrate2"));
+        assert!(!with("") && !with("id") && !with("a\0b") && !with("Upper") && !with("a-b"));
     }
 
     proptest! {

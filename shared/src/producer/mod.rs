@@ -28,6 +28,9 @@ use crate::topic::Topic;
 /// second of work even at full speed, so that it never runs dry meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
+/// librdkafka's own `batch.size`.
+const BATCH_SIZE: usize = 1_000_000;
+
 /// How long librdkafka may take to give back what it was told to forget.
 const PURGE: Duration = Duration::from_secs(2);
 
@@ -42,7 +45,7 @@ pub struct Publisher {
 pub enum Offer {
     /// It is on its way.
     Taken,
-    /// It can never be published: too large. Noted as a failure; later events are not affected.
+    /// It can never be published: too large, or with an extension that CloudEvents does not allow. Noted as a failure; later events are not affected.
     Refused,
     /// There is no room now: offer the same event again before any other.
     Full,
@@ -61,7 +64,8 @@ impl Publisher {
     /// A setting that librdkafka refuses.
     pub fn new(connection: &Connection) -> anyhow::Result<Self> {
         let config = connection.producer()?;
-        let producer = ThreadedProducer::from_config_and_context(&config, Deliveries::default())?;
+        let batch_size = config.get("batch.size").and_then(|text| text.parse().ok()).unwrap_or(BATCH_SIZE);
+        let producer = ThreadedProducer::from_config_and_context(&config, Deliveries::new(batch_size))?;
         Ok(Self { producer, sent: AtomicU64::new(0) })
     }
 
@@ -88,6 +92,11 @@ impl Publisher {
         if let Some(reason) = deliveries.outage() {
             self.hold_back();
             return Err(Stopped(reason.to_owned()));
+        }
+        if !event.has_valid_extensions() {
+            let reason = "an extension is not named with lower-case letters and digits alone".to_owned();
+            deliveries.refuse(Failure { id: Some(event.id.clone()), number, reason });
+            return Ok(Offer::Refused);
         }
         let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic.as_str(), number as usize)
             .headers(headers(event));
@@ -176,7 +185,7 @@ impl Drop for Publisher {
     fn drop(&mut self) {
         let lost = self.outstanding();
         if lost > 0 {
-            tracing::error!("{lost} events dropped before Kafka acknowledged them: finish() was not called");
+            tracing::error!("{lost} events dropped before Kafka acknowledged them");
         }
     }
 }

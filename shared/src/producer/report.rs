@@ -35,8 +35,21 @@ pub struct Report {
     pub failed: u64,
     /// Events that could not be handed over at all: too large.
     pub refused: u64,
+    /// The lowest number among the failed and the refused.
+    pub first_lost: Option<u64>,
     /// The first [`KEPT_FAILURES`] of the failed and the refused, by name.
     pub failures: Vec<Failure>,
+}
+
+impl Report {
+    /// Counts something that could not even become an event, and names it.
+    pub fn refuse(&mut self, number: u64, reason: &str) {
+        self.refused += 1;
+        self.first_lost = Some(self.first_lost.map_or(number, |first| first.min(number)));
+        if self.failures.len() < KEPT_FAILURES {
+            self.failures.push(Failure { id: None, number, reason: reason.to_owned() });
+        }
+    }
 }
 
 #[cfg(test)]
