@@ -10,6 +10,8 @@ mod subject;
 mod table;
 mod torture;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use shared::client::Connection;
 use shared::config::CommonArgs;
@@ -32,10 +34,13 @@ enum Scenario {
     /// 10,000 handlers of 0 to 5 ms in one partition, 100 under way, at 1, 10, 100 and 10,000 keys
     Keys(Settings),
     /// Kill, stop and restart everything at random, then compare what was published with what took effect
+    #[command(
+        after_help = "Example:\n  cargo run --release -p bench -- torture --kills 100 --seconds 600 --broker jars"
+    )]
     Torture(torture::Settings),
     /// A member of service-b under torture
     #[command(hide = true)]
-    TortureMember(Box<torture::Member>),
+    TortureMember(torture::member::Member),
     /// One bare client, as a process of its own; what the scenarios start
     #[command(hide = true)]
     Subject(subject::Subject),
@@ -63,17 +68,16 @@ impl Settings {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
-    if !matches!(cli.scenario, Scenario::TortureMember(_)) {
-        telemetry::init(telemetry::LogFormat::Human);
-    }
+    telemetry::init(telemetry::LogFormat::Human);
     match cli.scenario {
-        Scenario::Drain(settings) => drain::run(&settings),
-        Scenario::Produce(settings) => produce::run(&settings),
-        Scenario::Keys(settings) => keys::run(&settings),
-        Scenario::Torture(settings) => torture::run(&settings),
-        Scenario::TortureMember(member) => torture::run_member(*member),
-        Scenario::Subject(subject) => subject::run(&subject),
+        Scenario::Drain(settings) => drain::run(&settings)?,
+        Scenario::Produce(settings) => produce::run(&settings)?,
+        Scenario::Keys(settings) => keys::run(&settings)?,
+        Scenario::Torture(settings) => return torture::run(settings),
+        Scenario::TortureMember(member) => torture::member::run(member)?,
+        Scenario::Subject(subject) => subject::run(&subject)?,
     }
+    Ok(ExitCode::SUCCESS)
 }

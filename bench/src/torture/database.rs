@@ -1,73 +1,142 @@
-//! The store as any tool sees it.
+//! Reading the store from outside, beside those who write it.
 
-use std::process::Command;
-use std::time::Duration;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
-use rusqlite::{Connection, OpenFlags};
-use shared::store::StoreUrl;
+use rusqlite::OpenFlags;
 
-/// The members' store, read only.
-#[derive(Debug)]
-pub(crate) struct Database {
-    store: StoreUrl,
-    group: String,
+use super::facts::{Effect, Row};
+
+/// Where the ledger and the effects are.
+#[derive(Debug, Clone)]
+pub(crate) enum Database {
+    Sqlite(PathBuf),
+    /// The URL, password included: never printed.
+    Postgres(Secret),
 }
 
+/// What `Debug` does not show.
+#[derive(Clone)]
+pub(crate) struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What is still to be done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Events with effects.
+    pub(crate) applied: u64,
+    pub(crate) dead: u64,
+    /// Events that wait in the ledger.
+    pub(crate) waiting: u64,
+    /// Records in the outbox.
+    pub(crate) unpublished: u64,
+}
+
+const SQLITE_PROGRESS: &str = "select (select count(distinct number) from torture where run = ?1),
+    (select count(*) from ledger join partitions on partitions.number = ledger.partition
+        join groups on groups.number = group_number where status in (3, 4) and status = 4 and groups.name = ?2),
+    (select count(*) from ledger join partitions on partitions.number = ledger.partition
+        join groups on groups.number = group_number where status in (3, 4) and status = 3 and groups.name = ?2),
+    (select count(*) from outbox)";
+
+const POSTGRES_PROGRESS: &str = "select (select count(distinct number) from torture where run = $1),
+    (select count(*) from event_store.events where consumer_group = $2 and status = 'dead'),
+    (select count(*) from event_store.events where consumer_group = $2 and status = 'deferred'),
+    (select count(*) from event_store.outbox)";
+
 impl Database {
-    pub(crate) fn new(store: &StoreUrl, group: &str) -> Self {
-        Self { store: store.clone(), group: group.to_owned() }
+    /// Of the store's URL.
+    ///
+    /// # Errors
+    /// Neither of the two.
+    pub(crate) fn new(url: &str) -> anyhow::Result<Self> {
+        match url.split_once(':') {
+            Some(("sqlite", path)) => Ok(Self::Sqlite(path.strip_prefix("//").unwrap_or(path).into())),
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(Secret(url.to_owned()))),
+            _ => anyhow::bail!("--store: write sqlite:PATH or postgres://…"),
+        }
     }
 
-    /// How many events are settled for good; 0 while nobody can say.
-    pub(crate) fn settled(&self) -> u64 {
-        let sql =
-            "select count(*) from events where consumer_group = $group and status in ('handled', 'dead')";
-        let rows = self.rows(sql).unwrap_or_default();
-        rows.first().and_then(|row| row.first()?.parse().ok()).unwrap_or(0)
+    /// How far the run is.
+    ///
+    /// # Errors
+    /// The store cannot be read, or is not made yet.
+    pub(crate) async fn progress(&self, run: &str) -> anyhow::Result<Progress> {
+        let of = |counts: [i64; 4]| {
+            let [applied, dead, waiting, unpublished] = counts.map(i64::cast_unsigned);
+            Progress { applied, dead, waiting, unpublished }
+        };
+        Ok(match self {
+            Self::Sqlite(path) => of(open(path)?.query_row(SQLITE_PROGRESS, [run, run], |row| {
+                Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
+            })?),
+            Self::Postgres(url) => {
+                let row = connect(url).await?.query_one(POSTGRES_PROGRESS, &[&run, &run]).await?;
+                of([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?])
+            }
+        })
     }
 
-    /// How many rows have which status.
-    pub(crate) fn statuses(&self) -> anyhow::Result<Vec<(String, u64)>> {
-        let rows =
-            self.rows("select status, count(*) from events where consumer_group = $group group by status")?;
-        rows.iter().map(|row| Ok((row[0].clone(), row[1].parse()?))).collect()
-    }
-
-    /// The numbers that were applied, in that order.
-    pub(crate) fn applied(&self) -> anyhow::Result<Vec<u64>> {
-        let rows =
-            self.rows("select number from torture_applied where consumer_group = $group order by place")?;
-        rows.iter().map(|row| Ok(row[0].parse()?)).collect()
-    }
-
-    /// The rows of a query, each column as text.
-    fn rows(&self, sql: &str) -> anyhow::Result<Vec<Vec<String>>> {
-        let sql = sql.replace("$group", &format!("'{}'", self.group));
-        match &self.store {
-            StoreUrl::Sqlite(file) => {
-                let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-                connection.busy_timeout(Duration::from_secs(5))?;
-                let mut statement = connection.prepare(&sql)?;
-                let columns = statement.column_count();
-                let text = |row: &rusqlite::Row<'_>, at| {
-                    row.get::<_, rusqlite::types::Value>(at).map(|value| match value {
-                        rusqlite::types::Value::Integer(number) => number.to_string(),
-                        rusqlite::types::Value::Text(text) => text,
-                        other => format!("{other:?}"),
-                    })
-                };
-                let rows = statement.query_map([], |row| (0..columns).map(|at| text(row, at)).collect())?;
+    /// The effects of the run, in the order in which they were applied.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) async fn effects(&self, run: &str) -> anyhow::Result<Vec<Effect>> {
+        let of = |number: i64, at: i64| Effect { number: number.cast_unsigned(), at };
+        match self {
+            Self::Sqlite(path) => {
+                let file = open(path)?;
+                let mut query =
+                    file.prepare("select number, at from torture where run = ?1 order by sequence")?;
+                let rows = query.query_map([run], |row| Ok(of(row.get(0)?, row.get(1)?)))?;
                 Ok(rows.collect::<Result<_, _>>()?)
             }
-            StoreUrl::Postgres(url) => {
-                let joint = if url.contains('?') { '&' } else { '?' };
-                let url = format!("{url}{joint}options=-csearch_path%3Devent_store,public");
-                let output = Command::new("psql").args([&url, "-AtqXc", &sql]).output().context("psql")?;
-                anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-                let text = String::from_utf8(output.stdout)?;
-                Ok(text.lines().map(|line| line.split('|').map(str::to_owned).collect()).collect())
+            Self::Postgres(url) => {
+                let query = "select number, at from torture where run = $1 order by sequence";
+                let rows = connect(url).await?.query(query, &[&run]).await?;
+                rows.iter().map(|row| Ok(of(row.try_get(0)?, row.try_get(1)?))).collect()
             }
         }
     }
+
+    /// The ledger's rows of the group.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) async fn rows(&self, group: &str) -> anyhow::Result<Vec<Row>> {
+        match self {
+            Self::Sqlite(path) => {
+                let file = open(path)?;
+                let mut query = file.prepare("select id, status from events where consumer_group = ?1")?;
+                let rows =
+                    query.query_map([group], |row| Ok(Row { id: row.get(0)?, status: row.get(1)? }))?;
+                Ok(rows.collect::<Result<_, _>>()?)
+            }
+            Self::Postgres(url) => {
+                let query = "select id, status from event_store.events where consumer_group = $1";
+                let rows = connect(url).await?.query(query, &[&group]).await?;
+                rows.iter().map(|row| Ok(Row { id: row.try_get(0)?, status: row.try_get(1)? })).collect()
+            }
+        }
+    }
+}
+
+fn open(path: &PathBuf) -> anyhow::Result<rusqlite::Connection> {
+    let file = rusqlite::Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    file.busy_timeout(std::time::Duration::from_secs(10))?;
+    Ok(file)
+}
+
+async fn connect(url: &Secret) -> anyhow::Result<tokio_postgres::Client> {
+    let (client, connection) =
+        tokio_postgres::connect(&url.0, tokio_postgres::NoTls).await.context("cannot read PostgreSQL")?;
+    // It ends with the client, and what goes wrong shows there.
+    tokio::spawn(connection);
+    Ok(client)
 }

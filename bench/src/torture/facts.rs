@@ -1,75 +1,60 @@
-//! What is true at the end: read from the topics and the store, by clients of their own.
+//! What is found at the end of a run, from four independent places. The oracle compares them.
 
-use std::time::Duration;
+use super::events::Expected;
 
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Headers, Message};
-use rdkafka::metadata::{MetadataPartition, MetadataTopic};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-
-use super::database::Database;
-use super::oracle::Facts;
-
-const ANSWER: Duration = Duration::from_secs(20);
-
-pub(crate) fn collect(
-    database: &Database,
-    address: &str,
-    topic: &str,
-    letters: &str,
-) -> anyhow::Result<Facts> {
-    Ok(Facts {
-        published: records(address, topic)?,
-        applied: database.applied()?,
-        ledger: database.statuses()?.into_iter().collect(),
-        letters: records(address, letters)?.into_iter().map(|(number, _)| number).collect(),
-    })
+/// Everything that the oracle looks at.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    /// What was to be published, by number.
+    pub(crate) expected: Vec<Expected>,
+    /// What the topic holds, each partition in its order.
+    pub(crate) records: Vec<Record>,
+    /// What the handler's table holds, in the order in which the rows were made.
+    pub(crate) effects: Vec<Effect>,
+    /// What the ledger holds.
+    pub(crate) rows: Vec<Row>,
+    /// What the dead-letter topic holds.
+    pub(crate) letters: Vec<Letter>,
+    /// Whether the ledger keeps a row for every event.
+    pub(crate) every_event_has_a_row: bool,
 }
 
-/// The numbers in the dead-letter topic.
-pub(crate) fn letters(address: &str, topic: &str) -> anyhow::Result<std::collections::BTreeSet<u64>> {
-    Ok(records(address, topic)?.into_iter().map(|(number, _)| number).collect())
+/// A record of the topic.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) number: u64,
+    pub(crate) id: String,
+    pub(crate) partition: i32,
+    /// Key, value and headers, to compare a dead letter with; kept of hopeless events only.
+    pub(crate) bytes: Option<Bytes>,
 }
 
-/// Number and id of each record, partition by partition.
-fn records(address: &str, topic: &str) -> anyhow::Result<Vec<(u64, String)>> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", address)
-        .set("group.id", "torture-oracle")
-        .set("enable.auto.commit", "false")
-        .create()?;
-    let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
-    let topics = metadata.topics().iter();
-    let partitions: Vec<i32> =
-        topics.flat_map(MetadataTopic::partitions).map(MetadataPartition::id).collect();
-    let mut records = Vec::new();
-    for partition in partitions {
-        let (low, high) = consumer.fetch_watermarks(topic, partition, ANSWER)?;
-        if low >= high {
-            continue;
-        }
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, partition, Offset::Offset(low))?;
-        consumer.assign(&list)?;
-        loop {
-            let Some(message) = consumer.poll(ANSWER) else {
-                anyhow::bail!("{topic} does not end at {high}")
-            };
-            let message = message?;
-            let line: serde_json::Value = serde_json::from_slice(message.payload().unwrap_or_default())?;
-            let number = line["number"].as_u64();
-            records.push((number.ok_or_else(|| anyhow::anyhow!("not ours: {line}"))?, id(&message)));
-            if message.offset() + 1 >= high {
-                break;
-            }
-        }
-    }
-    Ok(records)
+/// What a record is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Bytes {
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
-fn id(message: &impl Message) -> String {
-    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-    let mut ids = headers.filter(|header| header.key == "ce_id").filter_map(|header| header.value);
-    ids.next().map(|id| String::from_utf8_lossy(id).into_owned()).unwrap_or_default()
+/// An application of an event's effects.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effect {
+    pub(crate) number: u64,
+    /// Milliseconds since 1970, by the database's clock.
+    pub(crate) at: i64,
+}
+
+/// A row of the ledger.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) status: String,
+}
+
+/// A record of the dead-letter topic, without the headers that were added to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Letter {
+    pub(crate) id: String,
+    pub(crate) bytes: Bytes,
 }

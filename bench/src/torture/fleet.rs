@@ -1,316 +1,243 @@
-//! The processes: service-a, the members of service-b, and the broker.
+//! The processes of the run, and what is done to them.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use shared::broker::{EmbeddedBroker, Options};
-use shared::store::StoreUrl;
+use nix::sys::signal::Signal;
 
-use super::schedule::{Fault, Schedule};
-use super::{OwnBroker, Plan, Settings};
-use crate::measure;
+use super::broker::Broker;
+use super::process::Process;
+use super::schedule::{Fault, Planned, Target};
 
-/// As short as Kafka lets it be: a dead member keeps its partitions for so long.
-const SESSION: &str = "session.timeout.ms=6000";
-/// Longer than that.
-const STOPPED: Duration = Duration::from_secs(8);
-/// How long a clean end may take.
-const END: Duration = Duration::from_secs(60);
-const PARTITIONS: i32 = 6;
-
-pub(crate) struct Fleet {
-    broker: Broker,
-    /// The lines, service-a's outbox, and the logs.
-    folder: tempfile::TempDir,
-    service_a: PathBuf,
-    a: Option<Child>,
-    b: Vec<Child>,
-    /// Standing still, until then.
-    stopped: Vec<(Child, Instant)>,
-    pub(crate) topic: String,
-    pub(crate) group: String,
-    store: StoreUrl,
-    rate: u64,
-    /// Clean ends that were asked for, and what they came to.
-    exit_codes: Vec<Option<i32>>,
-    started: u32,
+/// How to start a program.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// For what may hold a password: arguments are there for everybody on the machine to read.
+    pub(crate) environment: (&'static str, String),
+    pub(crate) log: PathBuf,
 }
 
-enum Broker {
-    Given(String),
-    Embedded(EmbeddedBroker),
-    /// Its address, and the script.
-    Jars(String, PathBuf),
+/// A fault as it was done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Injected {
+    pub(crate) fault: Fault,
+    pub(crate) target: Target,
+    /// Milliseconds since 1970, as the effects have it.
+    pub(crate) at: i64,
+}
+
+/// How long a program may take from its start until it listens for signals.
+const UNTIL_IT_HEARS: Duration = Duration::from_secs(10);
+
+/// service-a, the service-bs and the broker.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    recipes: BTreeMap<Target, Recipe>,
+    running: BTreeMap<Target, Process>,
+    pub(crate) broker: Broker,
+    /// What the broker is being told.
+    control: Option<Process>,
+    /// What comes back when, and how.
+    back: Vec<(Instant, Target, Fault)>,
+    pub(crate) injected: Vec<Injected>,
+    /// What the members said when they were last heard: events known already and attempts that failed.
+    pub(crate) duplicates: u64,
+    pub(crate) retries: u64,
+    /// Programs that ended and nobody had asked them to.
+    pub(crate) surprises: Vec<String>,
+    /// Whether service-a has published everything.
+    pub(crate) is_published: bool,
 }
 
 impl Fleet {
-    pub(crate) fn start(settings: &Settings, plan: &Plan, store: &StoreUrl) -> anyhow::Result<Self> {
-        let unique = format!("torture-{}", std::process::id());
-        let mut fleet = Self {
-            broker: Broker::start(settings)?,
-            folder: tempfile::tempdir()?,
-            service_a: measure::program("service-a")?,
-            a: None,
-            b: Vec::new(),
-            stopped: Vec::new(),
-            topic: unique.clone(),
-            group: unique,
-            store: store.clone(),
-            rate: settings.rate,
-            exit_codes: Vec::new(),
-            started: 0,
-        };
-        std::fs::write(fleet.folder.path().join("lines"), plan.lines())?;
-        for _ in 0..settings.members {
-            fleet.join()?;
-        }
-        fleet.publish()?;
-        Ok(fleet)
-    }
-
-    pub(crate) fn address(&self) -> String {
-        match &self.broker {
-            Broker::Given(address) | Broker::Jars(address, _) => address.clone(),
-            Broker::Embedded(broker) => broker.address(),
+    pub(crate) fn new(recipes: BTreeMap<Target, Recipe>, broker: Broker) -> Self {
+        Self {
+            recipes,
+            running: BTreeMap::new(),
+            broker,
+            control: None,
+            back: Vec::new(),
+            injected: Vec::new(),
+            duplicates: 0,
+            retries: 0,
+            surprises: Vec::new(),
+            is_published: false,
         }
     }
 
-    /// The dead-letter topic.
-    pub(crate) fn letters(&self) -> String {
-        format!("dlq.{}.{}", self.group, self.topic)
+    /// Starts everything that does not run.
+    ///
+    /// # Errors
+    /// A program cannot be started.
+    pub(crate) fn start_all(&mut self) -> anyhow::Result<()> {
+        let targets: Vec<Target> = self.recipes.keys().copied().collect();
+        targets.into_iter().try_for_each(|target| self.start(target))
     }
 
-    pub(crate) fn members(&self) -> usize {
-        self.b.len()
+    fn start(&mut self, target: Target) -> anyhow::Result<()> {
+        if target == Target::Broker {
+            // Told while another word is under way, it would be refused: that one first.
+            self.control = Some(self.broker.begin("start")?);
+            return Ok(());
+        }
+        let is_needed = target != Target::Publisher || !self.is_published;
+        if let Some(recipe) = self.recipes.get(&target)
+            && is_needed
+            && !self.running.contains_key(&target)
+        {
+            let mut command = Command::new(&recipe.program);
+            let (name, value) = &recipe.environment;
+            command.args(&recipe.arguments).env(name, value).env("RUST_LOG", "info");
+            self.running.insert(target, Process::start(command, &recipe.log)?);
+        }
+        Ok(())
     }
 
-    pub(crate) fn member_ids(&self) -> Vec<u32> {
-        self.b.iter().map(Child::id).collect()
-    }
-
-    pub(crate) fn may_kill_broker(&self) -> bool {
-        matches!(self.broker, Broker::Jars(..))
-    }
-
-    /// Inflicts the fault; `false` where there was nobody to inflict it on.
-    pub(crate) fn inflict(&mut self, fault: Fault, schedule: &mut Schedule) -> anyhow::Result<bool> {
-        match fault {
-            Fault::KillB | Fault::TermB | Fault::StopB | Fault::Leave => {
-                if self.b.is_empty() {
-                    return Ok(false);
-                }
-                let member = self.b.remove(schedule.choose(self.b.len()));
-                self.inflict_on(fault, member)?;
+    /// Does the fault, if its target is there.
+    ///
+    /// # Errors
+    /// The broker cannot be told.
+    pub(crate) async fn inject(&mut self, planned: &Planned) -> anyhow::Result<()> {
+        let Planned { target, fault, away, .. } = *planned;
+        if self.back.iter().any(|(_, other, _)| *other == target) {
+            return Ok(());
+        }
+        let at = milliseconds();
+        if target == Target::Broker {
+            self.wait_for_control().await?;
+            self.control = Some(self.broker.begin("kill")?);
+        } else {
+            let Some(process) = self.running.get_mut(&target) else { return Ok(()) };
+            let is_asked = matches!(fault, Fault::Term | Fault::Leave);
+            let start = Instant::now();
+            while is_asked && !process.hears_sigterm() && start.elapsed() < UNTIL_IT_HEARS {
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            Fault::Join => self.join()?,
-            Fault::KillA | Fault::TermA => {
-                let Some(mut a) = self.a.take() else { return Ok(false) };
-                if fault == Fault::TermA {
-                    wait_until_it_hears(&a);
-                }
-                send(&a, if fault == Fault::KillA { Signal::SIGKILL } else { Signal::SIGTERM });
-                let status = wait(&mut a, END)?;
-                if fault == Fault::TermA {
-                    self.exit_codes.push(status.code());
-                }
-                self.publish()?;
-            }
-            Fault::KillBroker => self.broker.kill_and_start()?,
-        }
-        Ok(true)
-    }
-
-    fn inflict_on(&mut self, fault: Fault, mut member: Child) -> anyhow::Result<()> {
-        match fault {
-            Fault::StopB => {
-                send(&member, Signal::SIGSTOP);
-                self.stopped.push((member, Instant::now() + STOPPED));
+            if process.ended().is_some() {
                 return Ok(());
             }
-            Fault::KillB => {
-                send(&member, Signal::SIGKILL);
-                wait(&mut member, END)?;
-            }
-            _ => {
-                wait_until_it_hears(&member);
-                send(&member, Signal::SIGTERM);
-                self.exit_codes.push(wait(&mut member, END)?.code());
-            }
+            process.signal(match fault {
+                Fault::Kill => Signal::SIGKILL,
+                Fault::Term | Fault::Leave => Signal::SIGTERM,
+                Fault::Freeze => Signal::SIGSTOP,
+            });
         }
-        if fault == Fault::Leave { Ok(()) } else { self.join() }
+        self.injected.push(Injected { fault, target, at });
+        self.back.push((Instant::now() + away, target, fault));
+        Ok(())
     }
 
-    /// Wakes who has stood still long enough, and starts again what ended without being told to: that counts.
-    pub(crate) fn keep_alive(&mut self) -> anyhow::Result<()> {
-        let (awake, asleep): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.stopped).into_iter().partition(|(_, until)| *until <= Instant::now());
-        self.stopped = asleep;
-        for (member, _) in awake {
-            send(&member, Signal::SIGCONT);
-            self.b.push(member);
-        }
-        let mut alive = Vec::new();
-        for mut member in std::mem::take(&mut self.b) {
-            match member.try_wait()? {
-                None => alive.push(member),
-                // Also with 0: nobody had asked it to.
-                Some(status) => self.exit_codes.push(status.code().filter(|code| *code != 0).or(Some(-1))),
+    /// Looks who has ended, and brings back what is due.
+    ///
+    /// # Errors
+    /// A program cannot be started.
+    pub(crate) async fn tend(&mut self) -> anyhow::Result<()> {
+        self.reap();
+        let now = Instant::now();
+        let (due, later) = std::mem::take(&mut self.back).into_iter().partition(|(at, ..)| *at <= now);
+        self.back = later;
+        let due: Vec<(Instant, Target, Fault)> = due;
+        for (_, target, fault) in due {
+            match (fault, target) {
+                (Fault::Freeze, _) => {
+                    if let Some(process) = self.running.get_mut(&target) {
+                        process.signal(Signal::SIGCONT);
+                    }
+                }
+                (_, Target::Broker) => {
+                    self.wait_for_control().await?;
+                    self.start(target)?;
+                }
+                // A SIGTERM may still be at work: once it has ended, and not two at a time.
+                _ if self.running.contains_key(&target) => self.back.push((now, target, fault)),
+                _ => self.start(target)?,
             }
-        }
-        self.b = alive;
-        if self.b.is_empty() && self.stopped.is_empty() {
-            self.join()?;
         }
         Ok(())
     }
 
-    /// Whether service-a has published its last line.
-    pub(crate) fn has_published(&mut self) -> anyhow::Result<bool> {
-        let Some(a) = &mut self.a else { return Ok(true) };
-        let Some(status) = a.try_wait()? else { return Ok(false) };
-        self.exit_codes.push(status.code());
-        self.a = None;
-        Ok(true)
-    }
-
-    /// Ends everything cleanly, and says how each ended that was asked to.
-    pub(crate) fn stop(&mut self) -> anyhow::Result<Vec<Option<i32>>> {
-        for (member, _) in std::mem::take(&mut self.stopped) {
-            send(&member, Signal::SIGCONT);
-            self.b.push(member);
-        }
-        for mut process in self.b.drain(..).chain(self.a.take()) {
-            send(&process, Signal::SIGTERM);
-            let status = wait(&mut process, END)?;
-            self.exit_codes.push(status.code());
-        }
-        Ok(std::mem::take(&mut self.exit_codes))
-    }
-
-    fn join(&mut self) -> anyhow::Result<()> {
-        let store = match &self.store {
-            StoreUrl::Sqlite(file) => format!("sqlite:{}", file.display()),
-            StoreUrl::Postgres(url) => url.clone(),
-        };
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("torture-member").args(["--topic", &self.topic, "--group", &self.group]);
-        command.args(["--retry-first", "100ms", "--retry-max", "1s", "--kafka", SESSION]);
-        // Not on the command line, which every user of the machine can read: it may hold a password.
-        command.env("SERVICE_B_STORE", store);
-        let member = self.spawn(command, "service-b")?;
-        self.b.push(member);
-        Ok(())
-    }
-
-    fn publish(&mut self) -> anyhow::Result<()> {
-        let mut command = Command::new(&self.service_a);
-        let path = |name: &str| self.folder.path().join(name).display().to_string();
-        command.args(["--topic", &self.topic, "--from", &path("lines"), "--key-field", "key"]);
-        command.args([
-            "--rate",
-            &self.rate.to_string(),
-            "--outbox",
-            &format!("sqlite:{}", path("outbox.db")),
-        ]);
-        self.a = Some(self.spawn(command, "service-a")?);
-        Ok(())
-    }
-
-    fn spawn(&mut self, mut command: Command, name: &str) -> anyhow::Result<Child> {
-        self.started += 1;
-        let log = self.folder.path().join(format!("{:04}-{name}.log", self.started));
-        command
-            .args(["--bootstrap-servers", &self.address(), "--partitions", &PARTITIONS.to_string()])
-            .args(["--kafka", "reconnect.backoff.max.ms=500"])
-            .env("RUST_LOG", "info")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(log)?);
-        command.spawn().with_context(|| format!("start {name}"))
-    }
-
-    /// Where the logs are; they stay when something went wrong.
-    pub(crate) fn keep_logs(&mut self) -> PathBuf {
-        self.folder.disable_cleanup(true);
-        self.folder.path().to_owned()
-    }
-}
-
-impl Drop for Fleet {
-    fn drop(&mut self) {
-        for process in
-            self.b.iter_mut().chain(self.stopped.iter_mut().map(|(process, _)| process)).chain(&mut self.a)
-        {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-        if let Broker::Jars(_, script) = &self.broker {
-            let _ = script_output(script, &["clean"]);
-        }
-    }
-}
-
-impl Broker {
-    fn start(settings: &Settings) -> anyhow::Result<Self> {
-        match settings.broker {
-            None => Ok(Self::Given(settings.common.bootstrap_servers.clone())),
-            Some(OwnBroker::Embedded) => {
-                Ok(Self::Embedded(EmbeddedBroker::start(Options { port: 0, ..Options::default() })?))
+    fn reap(&mut self) {
+        let mut ended = Vec::new();
+        for (target, process) in &mut self.running {
+            if let Some(status) = process.ended() {
+                ended.push((*target, status, process.last_line()));
             }
-            Some(OwnBroker::Jars) => {
-                let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/kafka");
-                let output = script_output(&script, &["start", "0"])?;
-                let address = output.lines().last().context(".ci/kafka said no address")?.to_owned();
-                Ok(Self::Jars(address, script))
+        }
+        for (target, status, line) in ended {
+            self.running.remove(&target);
+            self.count(&line);
+            let fault = self.back.iter().find(|(_, other, _)| *other == target).map(|(.., fault)| *fault);
+            let was_asked = match fault {
+                Some(Fault::Kill) => true,
+                // Who is asked to end has to do so cleanly.
+                Some(Fault::Term | Fault::Leave) => status.success(),
+                Some(Fault::Freeze) | None => false,
+            };
+            if target == Target::Publisher && status.success() && fault.is_none() {
+                self.is_published = true;
+            } else if !was_asked {
+                self.surprises.push(format!("{target:?} ended with {status}"));
+                if fault.is_none() {
+                    self.back.push((Instant::now() + Duration::from_secs(1), target, Fault::Kill));
+                }
             }
         }
     }
 
-    fn kill_and_start(&self) -> anyhow::Result<()> {
-        if let Self::Jars(_, script) = self {
-            script_output(script, &["kill"])?;
-            script_output(script, &["start"])?;
+    /// Adds what a member that has ended had counted.
+    fn count(&mut self, line: &str) {
+        let Ok(summary) = serde_json::from_str::<serde_json::Value>(line) else { return };
+        self.duplicates += summary["duplicates"].as_u64().unwrap_or(0);
+        self.retries += summary["retries"].as_u64().unwrap_or(0);
+    }
+
+    async fn wait_for_control(&mut self) -> anyhow::Result<()> {
+        if let Some(mut control) = self.control.take() {
+            let status = control.wait(Duration::from_secs(120)).await?;
+            anyhow::ensure!(status.success(), ".ci/kafka ended with {status}: see its log");
+        }
+        Ok(())
+    }
+
+    /// Whether everything that was away is back.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.back.is_empty()
+    }
+
+    /// The members that run, with the moment of their start.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (u32, Instant)> {
+        let members = self.running.iter().filter(|(target, _)| matches!(target, Target::Member(_)));
+        members.map(|(_, process)| (process.pid(), process.started))
+    }
+
+    /// SIGTERM for everybody, and the end for who does not listen.
+    pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
+        self.back.clear();
+        for process in self.running.values_mut() {
+            process.signal(Signal::SIGCONT);
+            process.signal(Signal::SIGTERM);
+        }
+        for (target, mut process) in std::mem::take(&mut self.running) {
+            match process.wait(Duration::from_secs(40)).await {
+                Ok(status) if status.success() => {}
+                Ok(status) => self.surprises.push(format!("{target:?} ended with {status}")),
+                Err(error) => self.surprises.push(format!("{target:?}: {error:#}")),
+            }
+            self.count(&process.last_line());
+        }
+        if let Some(mut control) = self.control.take() {
+            control.wait(Duration::from_secs(120)).await?;
         }
         Ok(())
     }
 }
 
-fn script_output(script: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-    let name = format!("torture-{}", std::process::id());
-    let output = Command::new(script).args(arguments).args(["--name", &name]).output()?;
-    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-/// A process that has only just begun hears no SIGTERM yet and dies of it, as any does: that proves nothing.
-fn wait_until_it_hears(child: &Child) {
-    let end = Instant::now() + Duration::from_secs(10);
-    let hears = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim().to_owned();
-        Some(u64::from_str_radix(&caught, 16).ok()? & (1 << (Signal::SIGTERM as u64 - 1)) != 0)
-    };
-    while hears() == Some(false) && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// To a child that has ended it goes to nobody: its number is ours until it is waited for.
-fn send(child: &Child, signal: Signal) {
-    let _ = kill(Pid::from_raw(child.id().cast_signed()), signal);
-}
-
-fn wait(child: &mut Child, at_most: Duration) -> anyhow::Result<ExitStatus> {
-    let end = Instant::now() + at_most;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
-        }
-        anyhow::ensure!(Instant::now() < end, "process {} does not end", child.id());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+/// Now, as the effects have it.
+fn milliseconds() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64)
 }

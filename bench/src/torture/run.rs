@@ -1,0 +1,233 @@
+//! One run: faults for so long, quiet until everything is handled, then the oracle.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::ValueEnum as _;
+use shared::consumer::Delivery;
+
+use super::broker::{Broker, Own};
+use super::database::{Database, Progress};
+use super::events::{self, Expected};
+use super::facts::Facts;
+use super::fleet::{Fleet, Recipe};
+use super::report::Report;
+use super::samples::Samples;
+use super::schedule::{self, Target, Wish};
+use super::settings::{Output, Settings};
+use super::{oracle, topic};
+use crate::measure;
+
+/// Everything of the run by name.
+struct Run {
+    settings: Settings,
+    /// Its name is that of the topic and of the group, too.
+    name: String,
+    expected: Vec<Expected>,
+    database: Database,
+    samples: Samples,
+}
+
+/// Injects faults and judges what is left. The exit code says whether a promise was broken.
+///
+/// # Errors
+/// The run could not be made: no broker, no store, a program that cannot be built.
+#[tokio::main]
+pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    let folder = tempfile::Builder::new().prefix("torture-").tempdir()?;
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let name = format!("torture-{}-{seconds}", settings.seed);
+    eprintln!("{name}: logs in {}", folder.path().display());
+    let file = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
+    let store = settings.store.clone().unwrap_or_else(|| file("service-b.db"));
+    let outbox = settings.outbox.clone().unwrap_or_else(|| file("service-a.db"));
+    let expected = events::draw(settings.seed, settings.events(), settings.keys);
+    events::write(&folder.path().join("events.jsonl"), &name, &expected)?;
+    let broker = start_broker(&settings, &name, folder.path()).await?;
+    let recipes = recipes(&settings, &name, folder.path(), &broker.address(), &store, &outbox);
+    let database = Database::new(&store)?;
+    let mut run = Run { settings, name, expected, database, samples: Samples::default() };
+    let mut fleet = Fleet::new(recipes?, broker);
+    let signal = shared::shutdown::signalled()?;
+    let report = tokio::select! {
+        report = run.whole(&mut fleet) => Some(report),
+        () = signal => None,
+    };
+    let stopped = fleet.stop().await;
+    let cleaned = fleet.broker.clean().await;
+    let Some(report) = report else { return Ok(ExitCode::from(130)) };
+    let is_clean = match &report {
+        Ok(report) => {
+            report.print(run.settings.output == Output::Json);
+            report.is_clean()
+        }
+        Err(_) => false,
+    };
+    if !is_clean {
+        eprintln!("what is left to look at: {}", folder.keep().display());
+    }
+    report?;
+    stopped.and(cleaned)?;
+    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Run {
+    async fn whole(&mut self, fleet: &mut Fleet) -> anyhow::Result<Report> {
+        fleet.start_all()?;
+        self.under_faults(fleet).await?;
+        self.until_quiet(fleet).await?;
+        fleet.stop().await?;
+        let facts = self.facts(&fleet.broker.address()).await?;
+        let violations = oracle::judge(&facts);
+        Ok(Report::new(&self.name, self.settings.seed, &facts, fleet, &self.samples, &violations))
+    }
+
+    async fn under_faults(&mut self, fleet: &mut Fleet) -> anyhow::Result<()> {
+        let (staying, members) = self.settings.members;
+        let wish = Wish {
+            seed: self.settings.seed,
+            kills: self.settings.kills,
+            lasts: Duration::from_secs(self.settings.seconds),
+            members,
+            staying,
+            publisher: true,
+            broker: fleet.broker.may_be_killed(),
+        };
+        let mut plan = schedule::draw(&wish).into_iter().peekable();
+        let started = Instant::now();
+        while started.elapsed() < wish.lasts {
+            while let Some(planned) = plan.next_if(|planned| planned.at <= started.elapsed()) {
+                eprintln!(
+                    "{:>7.1} s  {:?} {:?}",
+                    started.elapsed().as_secs_f64(),
+                    planned.fault,
+                    planned.target
+                );
+                fleet.inject(&planned).await?;
+            }
+            self.tend(fleet, started).await?;
+        }
+        Ok(())
+    }
+
+    /// Until every event is handled or dead, nothing waits, and every dead letter is on its topic.
+    async fn until_quiet(&mut self, fleet: &mut Fleet) -> anyhow::Result<()> {
+        eprintln!("no more faults: waiting for the backlog");
+        let (started, mut looked) = (Instant::now(), Instant::now());
+        while started.elapsed() < self.settings.settle_within {
+            self.tend(fleet, started).await?;
+            if looked.elapsed() < Duration::from_secs(2) || !fleet.is_whole() || !fleet.is_published {
+                continue;
+            }
+            looked = Instant::now();
+            let Progress { applied, dead, waiting, unpublished } = self.database.progress(&self.name).await?;
+            eprintln!("applied {applied}, dead {dead}, waiting {waiting}, in the outbox {unpublished}");
+            if applied + dead >= self.expected.len() as u64 && waiting + unpublished == 0 {
+                return Ok(());
+            }
+        }
+        eprintln!("not quiet within {:?}", self.settings.settle_within);
+        Ok(())
+    }
+
+    async fn tend(&mut self, fleet: &mut Fleet, started: Instant) -> anyhow::Result<()> {
+        let before = started.elapsed().as_secs();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        fleet.tend().await?;
+        let after = started.elapsed().as_secs();
+        if after > before {
+            self.samples.take(fleet.members());
+        }
+        if after / 10 > before / 10
+            && let Ok(progress) = self.database.progress(&self.name).await
+        {
+            eprintln!("{after:>5} s    {progress:?}");
+        }
+        Ok(())
+    }
+
+    async fn facts(&self, servers: &str) -> anyhow::Result<Facts> {
+        eprintln!("reading what is left");
+        let letters = format!("dlq.{0}.{0}", self.name);
+        Ok(Facts {
+            records: topic::records(servers, &self.name, &self.expected)?,
+            letters: topic::letters(servers, &letters)?,
+            effects: self.database.effects(&self.name).await?,
+            rows: self.database.rows(&self.name).await?,
+            every_event_has_a_row: self.settings.delivery == Delivery::EffectivelyOnce,
+            expected: self.expected.clone(),
+        })
+    }
+}
+
+async fn start_broker(settings: &Settings, name: &str, folder: &Path) -> anyhow::Result<Broker> {
+    match (settings.broker, &settings.bootstrap_servers) {
+        (Some(Own::Jars), _) => Broker::jars(name, folder).await,
+        (Some(Own::Embedded), _) => {
+            // It forgets the oldest records of a partition beyond 5 MiB without a word.
+            let room = settings.partitions as usize * 5 * 1024 * 1024 / 2;
+            anyhow::ensure!(
+                settings.events() * 512 < room,
+                "{} events do not fit into the embedded broker: lower --rate or --seconds",
+                settings.events()
+            );
+            let topics = [name.to_owned(), format!("dlq.{name}.{name}")];
+            Broker::embedded(topics.map(|topic| (topic, settings.partitions)).to_vec())
+        }
+        (None, servers) => Ok(Broker::Given(servers.clone().context("--bootstrap-servers")?)),
+    }
+}
+
+fn recipes(
+    settings: &Settings,
+    name: &str,
+    folder: &Path,
+    servers: &str,
+    store: &str,
+    outbox: &str,
+) -> anyhow::Result<BTreeMap<Target, Recipe>> {
+    let texts = |texts: &[&str]| -> Vec<String> { texts.iter().map(|text| (*text).to_owned()).collect() };
+    let partitions = settings.partitions.to_string();
+    let common = texts(&["--bootstrap-servers", servers, "--topic", name, "--partitions", &partitions]);
+    let lines = folder.join("events.jsonl").display().to_string();
+    let rate = settings.rate.to_string();
+    let publisher = texts(&["--from", &lines, "--key-field", "key", "--rate", &rate, "--output", "json"]);
+    let publisher = Recipe {
+        program: measure::program("service-a")?,
+        arguments: [common.clone(), publisher].concat(),
+        environment: ("SERVICE_A_OUTBOX", outbox.to_owned()),
+        log: folder.join("service-a.log"),
+    };
+    let delivery =
+        settings.delivery.to_possible_value().map_or(String::new(), |value| value.get_name().into());
+    let mut member = texts(&["torture-member"]);
+    member.extend(settings.pure.then(|| "--pure".to_owned()));
+    let flags = texts(&[
+        "--group",
+        name,
+        "--delivery",
+        &delivery,
+        "--kafka",
+        "session.timeout.ms=6000",
+        "--kafka",
+        "heartbeat.interval.ms=1000",
+        "--retry-first",
+        "100ms",
+        "--retry-max",
+        "1s",
+        "--retry-for",
+        "24h",
+    ]);
+    let mut recipes = BTreeMap::from([(Target::Publisher, publisher)]);
+    for place in 0..settings.members.1 {
+        let arguments = [member.clone(), texts(&["--"]), common.clone(), flags.clone()].concat();
+        let log = folder.join(format!("service-b-{place}.log"));
+        let environment = ("SERVICE_B_STORE", store.to_owned());
+        let program = std::env::current_exe()?;
+        recipes.insert(Target::Member(place), Recipe { program, arguments, environment, log });
+    }
+    Ok(recipes)
+}

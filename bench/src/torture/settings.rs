@@ -1,0 +1,75 @@
+//! What can be asked of a run.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use shared::config::duration;
+use shared::consumer::Delivery;
+
+use super::broker::Own;
+
+/// How the report looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Settings {
+    /// How many kill -9; half as many other faults lie between them
+    #[arg(long, default_value_t = 30)]
+    pub(crate) kills: usize,
+    /// How long faults are injected and events published
+    #[arg(long, default_value_t = 120)]
+    pub(crate) seconds: u64,
+    /// Decides the events and the faults
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The store of service-b: `sqlite:PATH` or `postgres://…` [default: a file in the folder of the run]
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Option<String>,
+    /// The outbox of service-a [default: a file in the folder of the run]
+    #[arg(long, value_name = "URL")]
+    pub(crate) outbox: Option<String>,
+    /// A broker that runs; it is not killed
+    #[arg(long, value_name = "HOST:PORT", required_unless_present = "broker", conflicts_with = "broker")]
+    pub(crate) bootstrap_servers: Option<String>,
+    /// A broker of the run's own; the one from jars is killed, too
+    #[arg(long, value_enum)]
+    pub(crate) broker: Option<Own>,
+    /// How many service-bs: a number, or LEAST..MOST, who then leave and join
+    #[arg(long, default_value = "1..3", value_parser = members)]
+    pub(crate) members: (usize, usize),
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..=1000))]
+    pub(crate) partitions: i32,
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) keys: u32,
+    /// Events a second
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate: u32,
+    #[arg(long, value_enum, default_value_t = Delivery::EffectivelyOnce)]
+    pub(crate) delivery: Delivery,
+    /// The handler only computes: it may run ahead of the commit
+    #[arg(long)]
+    pub(crate) pure: bool,
+    /// How long the backlog may take after the last fault
+    #[arg(long, default_value = "5m", value_parser = duration, value_name = "TIME")]
+    pub(crate) settle_within: Duration,
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+fn members(text: &str) -> Result<(usize, usize), String> {
+    let (least, most) = text.split_once("..").unwrap_or((text, text));
+    match (least.parse(), most.parse()) {
+        (Ok(least), Ok(most)) if 1 <= least && least <= most && most <= 20 => Ok((least, most)),
+        _ => Err("write a number from 1 to 20, or two as in 1..3".to_owned()),
+    }
+}
+
+impl Settings {
+    pub(crate) fn events(&self) -> usize {
+        (u64::from(self.rate) * self.seconds) as usize
+    }
+}
