@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use shared::client::{TopicSpec, ensure_topics};
+use shared::config::parse_alone;
 use shared::consumer::{Counts, Effects, HandleError, Handler, Handlers};
 use shared::event::{Event, NewEvent};
 use shared::producer::Publisher;
@@ -60,7 +60,8 @@ async fn handle(settings: &Settings, topic: &str) -> anyhow::Result<Journal> {
     let flags = flags.into_iter().chain(["--delivery", "at-least-once"]);
     let flags = flags.chain(["--concurrency", &concurrency, "--until-caught-up"]);
     let store = TemporaryStore::new()?;
-    let mut config = service_b::config::Cli::try_parse_from(flags)?.into_config();
+    let flags: Vec<&str> = flags.collect();
+    let mut config = parse_alone::<service_b::config::Cli>(&flags)?.into_config();
     config.store = Some(store.url());
     let journal = Arc::new(Mutex::new(Journal::default()));
     let handlers = Handlers::new().on("*", Sleeper(Arc::clone(&journal)))?;

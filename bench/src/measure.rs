@@ -19,6 +19,20 @@ pub(crate) struct Run {
     pub(crate) output: String,
 }
 
+const SETTINGS: [&str; 6] = ["KAFKA_", "SERVICE_A_", "SERVICE_B_", "CONFIG_FILE", "LOG_FORMAT", "NO_COLOR"];
+
+/// Settings in the environment of whoever starts the bench are not the bench's; what the command itself sets stays.
+pub(crate) fn without_settings(command: &mut Command) {
+    let given: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
+    for (name, _) in std::env::vars_os().filter(|(name, _)| !given.contains(name)) {
+        let shown = name.to_string_lossy();
+        // Where the jars are is no setting of the services.
+        if SETTINGS.iter().any(|prefix| shown.starts_with(prefix)) && shown != "KAFKA_HOME_DIR" {
+            command.env_remove(&name);
+        }
+    }
+}
+
 /// Runs the command to its end.
 ///
 /// # Errors
@@ -26,6 +40,7 @@ pub(crate) struct Run {
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<Run> {
     let before = children_cpu()?;
     let start = Instant::now();
+    without_settings(command);
     let mut child = command
         .env("RUST_LOG", "warn")
         .stdin(Stdio::null())

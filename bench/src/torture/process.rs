@@ -13,6 +13,8 @@ use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::measure;
+
 /// A running program. Dropping it kills what is left.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -22,22 +24,13 @@ pub(crate) struct Process {
     reader: Option<JoinHandle<()>>,
 }
 
-/// Settings in the environment of whoever starts the run are not the run's.
-const SETTINGS: [&str; 6] = ["KAFKA_", "SERVICE_A_", "SERVICE_B_", "CONFIG_FILE", "LOG_FORMAT", "NO_COLOR"];
-
 impl Process {
     /// Starts it; what it says on standard error is added to the file.
     ///
     /// # Errors
     /// There is no such program, or no more processes are allowed.
     pub(crate) fn start(mut command: Command, log: &Path) -> anyhow::Result<Self> {
-        let given: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
-        for (name, _) in std::env::vars_os().filter(|(name, _)| !given.contains(name)) {
-            let shown = name.to_string_lossy();
-            if SETTINGS.iter().any(|prefix| shown.starts_with(prefix)) && shown != "KAFKA_HOME_DIR" {
-                command.env_remove(&name);
-            }
-        }
+        measure::without_settings(&mut command);
         let log = File::options().create(true).append(true).open(log)?;
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child =

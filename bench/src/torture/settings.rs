@@ -23,8 +23,8 @@ pub(crate) struct Settings {
     /// How long faults are injected and events published
     #[arg(long, default_value_t = 120)]
     pub(crate) seconds: u64,
-    /// Decides the events and the faults
-    #[arg(long, default_value_t = 1)]
+    /// Decides the events and the faults: that of an earlier run repeats them [default: by chance]
+    #[arg(long, default_value_t = fastrand::u64(..1_000_000_000), hide_default_value = true)]
     pub(crate) seed: u64,
     /// The store of service-b: `sqlite:PATH` or `postgres://…` [default: a file in the folder of the run]
     #[arg(long, value_name = "URL")]
