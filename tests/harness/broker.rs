@@ -71,6 +71,13 @@ impl Broker {
         }
     }
 
+    /// Answers late from now on, where that can be had: what a broker far away does.
+    pub fn answer_late(&self, delay: Duration) {
+        if let Self::Embedded(broker) = self {
+            broker.set_round_trip_time(delay).unwrap();
+        }
+    }
+
     /// Answers questions for a topic with an error, until told otherwise.
     pub fn refuse(&self, topic: &str, error: Option<RDKafkaErrorCode>) {
         match self {

@@ -15,6 +15,7 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario!(an_early_subscriber_sees_everything),
         scenario!(until_caught_up_handles_the_backlog_and_says_how_fast),
         scenario!(until_caught_up_ends_on_an_empty_topic),
+        scenario!(until_caught_up_goes_on_behind_slow_handlers),
         scenario!(a_dry_run_sends_nothing),
         scenario!(a_files_lines_arrive_with_their_keys),
     ]
@@ -103,6 +104,18 @@ fn until_caught_up_ends_on_an_empty_topic(test: &Test) {
     let mut b = test.service_b(&["--until-caught-up"]);
     assert_eq!(b.exit_code(Duration::from_secs(20)), Some(0));
     assert!(b.stdout().concat().starts_with("handled 0, dead letters 0 in "), "{:?}", b.stdout());
+}
+
+/// Catches: time in which the intake was paused, counted as a sign that nothing more comes.
+fn until_caught_up_goes_on_behind_slow_handlers(test: &Test) {
+    let topic = test.topic(1);
+    test.records.send(topic, &numbered("sleep 6000", 0, 2, 2));
+    test.records.send(topic, &numbered("ok", 2, 20, 20));
+    let mut b = test.scripted(&["--window", "2", "--concurrency", "2", "--until-caught-up"]);
+    b.wait_for_line("Trying: sleep", soon());
+    test.broker.answer_late(Duration::from_millis(500));
+    assert_eq!(b.exit_code(soon()), Some(0));
+    assert_eq!(data(&b).len(), 22);
 }
 
 /// Catches: a dry run that connects, or sends.

@@ -55,7 +55,7 @@ pub async fn reach(connection: &Connection) -> anyhow::Result<()> {
 
 /// Whether an error of [`reach`] or [`ensure_topics`] is one of a broker that is away and may come back.
 pub fn may_pass(error: &anyhow::Error) -> bool {
-    let code = error.downcast_ref::<KafkaError>().and_then(KafkaError::rdkafka_error_code);
+    let code = error.downcast_ref::<KafkaError>().and_then(code);
     let away = matches!(
         code,
         Some(
@@ -135,9 +135,16 @@ async fn create(connection: &Connection, specs: &[TopicSpec]) -> anyhow::Result<
     Ok(())
 }
 
+/// rdkafka does not give an administrative error's code away with the others'.
+fn code(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    }
+}
+
 fn is_unanswered(error: &KafkaError) -> bool {
-    let code = error.rdkafka_error_code();
-    matches!(code, Some(RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::UnsupportedFeature))
+    matches!(code(error), Some(RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::UnsupportedFeature))
 }
 
 async fn create_by_asking(

@@ -61,7 +61,7 @@ pub(super) struct PollThread {
     builder: RecordBuilder,
     hasher: Hasher,
     stored_at: Instant,
-    /// When a record came last.
+    /// When a record came last, or could not come.
     heard_at: Instant,
     /// Whether the group has answered at all, be it with no partition.
     assigned: bool,
@@ -328,7 +328,13 @@ impl PollThread {
     }
 
     fn is_caught_up(&mut self) -> bool {
-        if !self.assigned || self.common.counts.has_blocked_keys() {
+        let is_blocked = self.common.counts.has_blocked_keys();
+        let is_held = self.assignment.slots().any(|slot| slot.paused);
+        if is_blocked || is_held || self.assignment.window().events() > 0 {
+            // Nothing may come while there is no room for it: that is no silence.
+            self.heard_at = Instant::now();
+        }
+        if !self.assigned || is_blocked {
             return false;
         }
         let behind = self.assignment.slots().find(|slot| !slot.is_caught_up());
@@ -344,7 +350,7 @@ impl PollThread {
     }
 
     fn is_quiet(&self) -> bool {
-        self.heard_at.elapsed() > QUIET && self.assignment.window().events() == 0
+        self.heard_at.elapsed() > QUIET
     }
 }
 
