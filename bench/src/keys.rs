@@ -10,6 +10,7 @@ use shared::consumer::{Counts, Effects, HandleError, Handler, Handlers};
 use shared::event::{Event, NewEvent};
 use shared::producer::Publisher;
 use shared::store::TemporaryStore;
+use shared::topic::Topic;
 
 use crate::Settings;
 
@@ -29,7 +30,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     for keys in [1, 10, 100, 10_000] {
         for round in 0..settings.rounds {
             let topic = format!("bench-keys-{}-{keys}-{round}", std::process::id());
-            fill(settings, &topic, keys).await?;
+            fill(settings, &topic, 1, EVENTS, |number| number % keys).await?;
             let journal = handle(settings, &topic).await?;
             let (took, bound) = (journal.took(), journal.bound());
             let ratio = took.as_secs_f64() / bound.as_secs_f64();
@@ -39,16 +40,36 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn fill(settings: &Settings, name: &str, keys: u64) -> anyhow::Result<()> {
-    let (connection, topic) = (settings.connection(), name.parse::<shared::topic::Topic>()?);
-    ensure_topics(&connection, vec![TopicSpec { topic: topic.clone(), partitions: 1 }]).await?;
-    let publisher = Publisher::new(&connection)?;
-    for number in 0..EVENTS {
-        let event = NewEvent::new("/bench", "com.example.bench.v1").key((number % keys).to_string());
+/// Makes a topic.
+///
+/// # Errors
+/// No broker, or one that refuses.
+pub(crate) async fn make(settings: &Settings, name: &str, partitions: i32) -> anyhow::Result<Topic> {
+    let topic: Topic = name.parse()?;
+    let spec = TopicSpec { topic: topic.clone(), partitions };
+    ensure_topics(&settings.connection(), vec![spec]).await?;
+    Ok(topic)
+}
+
+/// Fills a new topic with numbered events.
+///
+/// # Errors
+/// No broker, or an event that it does not acknowledge.
+pub(crate) async fn fill(
+    settings: &Settings,
+    name: &str,
+    partitions: i32,
+    events: u64,
+    key: impl Fn(u64) -> u64,
+) -> anyhow::Result<()> {
+    let topic = make(settings, name, partitions).await?;
+    let publisher = Publisher::new(&settings.connection())?;
+    for number in 0..events {
+        let event = NewEvent::new("/bench", "com.example.bench.v1").key(key(number).to_string());
         publisher.publish(&event.data("text/plain", number.to_string()), &topic, number).await?;
     }
     let acknowledged = publisher.finish(Duration::from_secs(30)).await.acknowledged;
-    anyhow::ensure!(acknowledged == EVENTS, "only {acknowledged} events were acknowledged");
+    anyhow::ensure!(acknowledged == events, "only {acknowledged} events were acknowledged");
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod drain;
 mod keys;
 mod measure;
 mod produce;
+mod retry_storm;
 mod subject;
 mod table;
 mod torture;
@@ -33,6 +34,8 @@ enum Scenario {
     Produce(Settings),
     /// 10,000 handlers of 0 to 5 ms in one partition, 100 under way, at 1, 10, 100 and 10,000 keys
     Keys(Settings),
+    /// 1 % and 10 % of the keys fail each event once: rate and latency of the others
+    RetryStorm(Settings),
     /// Kill, stop and restart everything at random, then compare what was published with what took effect
     #[command(
         after_help = "Example:\n  cargo run --release -p bench -- torture --kills 100 --seconds 600 --broker jars"
@@ -75,6 +78,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Scenario::Drain(settings) => drain::run(&settings)?,
         Scenario::Produce(settings) => produce::run(&settings)?,
         Scenario::Keys(settings) => keys::run(&settings)?,
+        Scenario::RetryStorm(settings) => retry_storm::run(&settings)?,
         Scenario::Torture(settings) => return torture::run(settings),
         Scenario::TortureMember(member) => torture::member::run(member)?,
         Scenario::Subject(subject) => subject::run(&subject)?,

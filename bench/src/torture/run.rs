@@ -117,19 +117,24 @@ impl Run {
     async fn until_quiet(&mut self, fleet: &mut Fleet) -> anyhow::Result<()> {
         eprintln!("no more faults: waiting for the backlog");
         let (started, mut looked) = (Instant::now(), Instant::now());
-        while started.elapsed() < self.settings.settle_within {
+        let (mut moved, mut before) = (Instant::now(), Progress::default());
+        while moved.elapsed() < self.settings.settle_within {
             self.tend(fleet, started).await?;
             if looked.elapsed() < Duration::from_secs(2) || !fleet.is_whole() || !fleet.is_published {
                 continue;
             }
             looked = Instant::now();
-            let Progress { applied, dead, waiting, unpublished } = self.database.progress(&self.name).await?;
+            let progress = self.database.progress(&self.name).await?;
+            if progress != before {
+                (moved, before) = (looked, progress);
+            }
+            let Progress { applied, dead, waiting, unpublished } = progress;
             eprintln!("applied {applied}, dead {dead}, waiting {waiting}, in the outbox {unpublished}");
             if applied + dead >= self.expected.len() as u64 && waiting + unpublished == 0 {
                 return Ok(());
             }
         }
-        eprintln!("not quiet within {:?}", self.settings.settle_within);
+        eprintln!("nothing has moved for {:?}", self.settings.settle_within);
         Ok(())
     }
 

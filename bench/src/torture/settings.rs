@@ -53,8 +53,8 @@ pub(crate) struct Settings {
     /// The handler only computes: it may run ahead of the commit
     #[arg(long)]
     pub(crate) pure: bool,
-    /// How long the backlog may take after the last fault
-    #[arg(long, default_value = "5m", value_parser = duration, value_name = "TIME")]
+    /// How long nothing may move after the last fault before the rest counts as lost
+    #[arg(long, default_value = "2m", value_parser = duration, value_name = "TIME")]
     pub(crate) settle_within: Duration,
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

@@ -1,0 +1,189 @@
+//! A few keys whose events all fail once: what the others notice of it.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use shared::config::parse_alone;
+use shared::consumer::{Counts, Effects, HandleError, Handler, Handlers};
+use shared::event::{Event, NewEvent};
+use shared::producer::Publisher;
+use shared::store::TemporaryStore;
+use shared::topic::Topic;
+use tokio::sync::Notify;
+
+use crate::Settings;
+use crate::keys::{fill, make};
+
+const KEYS: u64 = 10_000;
+const PARTITIONS: i32 = 6;
+/// Of a hundred keys, how many fail.
+const SHARES: [u64; 3] = [0, 1, 10];
+/// Events a second while latency is measured, and for how long.
+const RATE: u64 = 2_000;
+const SECONDS: u64 = 15;
+
+/// Prints the rate of a backlog and the latency of a steady stream, from when an event was to be published until its
+/// handler had succeeded, of the keys that do not fail, beside those of an undisturbed run of the same round.
+///
+/// # Errors
+/// No broker, or others that were not all handled.
+#[tokio::main]
+#[allow(clippy::print_stdout, reason = "the table is the result")]
+pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
+    let name = format!("bench-retry-storm-{}", std::process::id());
+    fill(settings, &name, PARTITIONS, settings.events, |number| number % KEYS).await?;
+    println!(
+        "{} events of a backlog, then {RATE}/s for {SECONDS} s; {KEYS} keys; effectively-once, SQLite",
+        settings.events
+    );
+    println!(
+        "{:>14}{:>14}{:>8}{:>12}{:>12}{:>8}",
+        "failing keys", "others/s", "ratio", "p50 ms", "p99 ms", "ratio"
+    );
+    for round in 0..=settings.rounds {
+        let mut undisturbed = None;
+        for share in SHARES {
+            let rate = backlog(settings, &name, share, round).await?;
+            let (median, p99) = stream(settings, &format!("{name}-{round}-{share}"), share).await?;
+            let (rate_before, p99_before) = *undisturbed.get_or_insert((rate, p99));
+            if round > 0 {
+                println!(
+                    "{share:>12} %{rate:>14.0}{:>8.2}{median:>12.2}{p99:>12.2}{:>8.2}",
+                    rate / rate_before,
+                    p99 / p99_before
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The rate at which the others of a backlog are handled.
+async fn backlog(settings: &Settings, topic: &str, share: u64, round: usize) -> anyhow::Result<f64> {
+    let storm = Storm::new(share, settings.events);
+    let group = format!("{topic}-{share}-{round}");
+    let others = handle(settings, topic, &group, &storm).await?;
+    Ok(others.latencies.len() as f64 / (others.last - others.first).as_secs_f64())
+}
+
+/// Median and 99th percentile of the others' latency, in milliseconds.
+async fn stream(settings: &Settings, name: &str, share: u64) -> anyhow::Result<(f64, f64)> {
+    let topic = make(settings, name, PARTITIONS).await?;
+    let storm = Storm::new(share, RATE * SECONDS);
+    let (published, others) =
+        tokio::join!(publish(settings, &topic, storm.start), handle(settings, name, name, &storm));
+    published?;
+    let mut latencies = others?.latencies;
+    latencies.sort_unstable();
+    let at = |share: f64| {
+        let index = (latencies.len() as f64 * share) as usize;
+        latencies.get(index).map_or(f64::NAN, |micros| *micros as f64 / 1e3)
+    };
+    Ok((at(0.5), at(0.99)))
+}
+
+/// Publishes at a steady rate. Each event says when it was to go out, so that a publisher that is held up hides nothing.
+async fn publish(settings: &Settings, topic: &Topic, start: Instant) -> anyhow::Result<()> {
+    let publisher = Publisher::new(&settings.connection())?;
+    // The member joins meanwhile.
+    let first = start.elapsed() + Duration::from_secs(3);
+    for number in 0..RATE * SECONDS {
+        let due = first + Duration::from_micros(number * 1_000_000 / RATE);
+        tokio::time::sleep_until((start + due).into()).await;
+        let event = NewEvent::new("/bench", "com.example.bench.v1").key((number % KEYS).to_string());
+        let data = format!("{number} {}", due.as_micros());
+        publisher.publish(&event.data("text/plain", data), topic, number).await?;
+    }
+    let acknowledged = publisher.finish(Duration::from_secs(30)).await.acknowledged;
+    anyhow::ensure!(acknowledged == RATE * SECONDS, "only {acknowledged} events were acknowledged");
+    Ok(())
+}
+
+/// Runs a member until the others are handled; what waits for its next attempt is left behind.
+async fn handle(settings: &Settings, topic: &str, group: &str, handler: &Storm) -> anyhow::Result<Others> {
+    let servers = &settings.common.bootstrap_servers;
+    let flags = ["service-b", "--bootstrap-servers", servers, "--topic", topic, "--group", group];
+    let store = TemporaryStore::new()?;
+    let mut config = parse_alone::<service_b::config::Cli>(&flags)?.into_config();
+    config.store = Some(store.url());
+    let handlers = Handlers::new().on("*", handler.clone())?;
+    let is_done = Arc::clone(&handler.done);
+    service_b::run(config, handlers, Arc::new(Counts::default()), async move { is_done.notified().await })
+        .await?;
+    let others = std::mem::replace(&mut *handler.lock(), Others::new());
+    anyhow::ensure!(others.latencies.len() as u64 == handler.expected, "not all of the others were handled");
+    Ok(others)
+}
+
+/// The handler: an event of a failing key fails once.
+#[derive(Debug, Clone)]
+struct Storm {
+    share: u64,
+    start: Instant,
+    /// How many events of other keys there are.
+    expected: u64,
+    others: Arc<Mutex<Others>>,
+    done: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Others {
+    first: Instant,
+    last: Instant,
+    /// In microseconds, from when they were to be published.
+    latencies: Vec<u64>,
+    /// Events that have failed.
+    failed: HashSet<u64>,
+}
+
+impl Others {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { first: now, last: now, latencies: Vec::new(), failed: HashSet::new() }
+    }
+}
+
+impl Storm {
+    fn new(share: u64, events: u64) -> Self {
+        let expected = (0..events).filter(|number| !is_failing(*number, share)).count() as u64;
+        let others = Arc::new(Mutex::new(Others::new()));
+        Self { share, start: Instant::now(), expected, others, done: Arc::default() }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Others> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_failing(number: u64, share: u64) -> bool {
+    number % KEYS % 100 < share
+}
+
+impl Handler for Storm {
+    type Data = String;
+
+    async fn handle(&self, _: &Event, data: String) -> Result<Effects, HandleError> {
+        let now = Instant::now();
+        let (number, due) = data.split_once(' ').unwrap_or((&data, "0"));
+        let number = number.parse().map_err(HandleError::permanent)?;
+        let due: u64 = due.parse().map_err(HandleError::permanent)?;
+        let mut others = self.lock();
+        if is_failing(number, self.share) {
+            return if others.failed.insert(number) {
+                Err(HandleError::transient("fails once"))
+            } else {
+                Ok(Effects::none())
+            };
+        }
+        if others.latencies.is_empty() {
+            others.first = now;
+        }
+        others.last = now;
+        others.latencies.push((now.duration_since(self.start).as_micros() as u64).saturating_sub(due));
+        if others.latencies.len() as u64 == self.expected {
+            self.done.notify_one();
+        }
+        Ok(Effects::none())
+    }
+}
