@@ -97,28 +97,28 @@ impl Fleet {
         Ok(())
     }
 
-    /// Does the fault, if its target is there.
+    /// Does the fault; `false` if its target is not there now.
     ///
     /// # Errors
     /// The broker cannot be told.
-    pub(crate) async fn inject(&mut self, planned: &Planned) -> anyhow::Result<()> {
+    pub(crate) async fn inject(&mut self, planned: &Planned) -> anyhow::Result<bool> {
         let Planned { target, fault, away, .. } = *planned;
         if self.back.iter().any(|(_, other, _)| *other == target) {
-            return Ok(());
+            return Ok(false);
         }
         let at = milliseconds();
         if target == Target::Broker {
             self.wait_for_control().await?;
             self.control = Some(self.broker.begin("kill")?);
         } else {
-            let Some(process) = self.running.get_mut(&target) else { return Ok(()) };
+            let Some(process) = self.running.get_mut(&target) else { return Ok(false) };
             let is_asked = matches!(fault, Fault::Term | Fault::Leave);
             let start = Instant::now();
             while is_asked && !process.hears_sigterm() && start.elapsed() < UNTIL_IT_HEARS {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             if process.ended().is_some() {
-                return Ok(());
+                return Ok(false);
             }
             process.signal(match fault {
                 Fault::Kill => Signal::SIGKILL,
@@ -128,7 +128,7 @@ impl Fleet {
         }
         self.injected.push(Injected { fault, target, at });
         self.back.push((Instant::now() + away, target, fault));
-        Ok(())
+        Ok(true)
     }
 
     /// Looks who has ended, and brings back what is due.

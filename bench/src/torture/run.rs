@@ -16,7 +16,7 @@ use super::facts::Facts;
 use super::fleet::{Fleet, Recipe};
 use super::report::Report;
 use super::samples::Samples;
-use super::schedule::{self, Target, Wish};
+use super::schedule::{self, Planned, Target, Wish};
 use super::settings::{Output, Settings};
 use super::{oracle, topic};
 use crate::measure;
@@ -96,17 +96,20 @@ impl Run {
             publisher: true,
             broker: fleet.broker.may_be_killed(),
         };
-        let mut plan = schedule::draw(&wish).into_iter().peekable();
+        let mut plan = schedule::draw(&wish);
         let started = Instant::now();
         while started.elapsed() < wish.lasts {
-            while let Some(planned) = plan.next_if(|planned| planned.at <= started.elapsed()) {
-                eprintln!(
-                    "{:>7.1} s  {:?} {:?}",
-                    started.elapsed().as_secs_f64(),
-                    planned.fault,
-                    planned.target
-                );
-                fleet.inject(&planned).await?;
+            let (due, later) = plan.into_iter().partition(|planned| planned.at <= started.elapsed());
+            plan = later;
+            let due: Vec<Planned> = due;
+            for planned in due {
+                let Planned { fault, target, .. } = planned;
+                if fleet.inject(&planned).await? {
+                    eprintln!("{:>7.1} s  {fault:?} {target:?}", started.elapsed().as_secs_f64());
+                } else {
+                    // It took longer to come back than was thought: as soon as it is there.
+                    plan.push(planned);
+                }
             }
             self.tend(fleet, started).await?;
         }
