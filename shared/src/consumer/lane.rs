@@ -39,7 +39,7 @@ use super::{Counts, Key, OnDead, SlotId, Unhandled};
 use crate::dead_letter;
 use crate::event::{Arrived, Event};
 use crate::record::Record;
-use crate::store::{DeferredRow, Effects, Ownership, Settlement, Step, Store, StoreError, follow_ups};
+use crate::store::{DeferredRow, Effects, Ownership, Settlement, Step, Store, StoreError, UpTo, follow_ups};
 use crate::telemetry::Printable;
 use crate::topic::Topic;
 
@@ -69,8 +69,8 @@ pub(super) struct Taken {
     pub(super) owner: Ownership,
     /// What waits in the ledger, in the order of the rows.
     pub(super) deferred: Vec<(Key, DeferredRow)>,
-    /// At-least-once: up to which offset all of the key is settled.
-    pub(super) answered: Vec<(Key, i64)>,
+    /// At-least-once: how far all of the key is settled.
+    pub(super) answered: Vec<(Key, UpTo)>,
 }
 
 #[derive(Debug)]

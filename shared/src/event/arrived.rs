@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::{Event, Undecodable};
 use crate::record::Record;
 
@@ -17,6 +19,14 @@ impl Arrived {
         match self {
             Self::Event(event) => event.record(),
             Self::Undecodable(undecodable) => &undecodable.record,
+        }
+    }
+
+    /// When it happened, as it says itself or as its record does, in milliseconds since 1970.
+    pub(crate) fn time(&self) -> Option<i64> {
+        match self {
+            Self::Event(event) => event.time().map(Timestamp::as_millisecond),
+            Self::Undecodable(undecodable) => undecodable.record.origin().timestamp,
         }
     }
 }

@@ -47,7 +47,8 @@
 //!    committed offset carries the id of the store that it stands for. An assignment with another's is refused.
 //! 6. *At-least-once: E10 handled (no row), E12 deferred, crash, redelivery from E5.* The row at 12 answers for the
 //!    earlier records of its key: assign reads the highest offset of each key at or above the committed one, and
-//!    what lies below is not handled again.
+//!    what lies below, and is not younger, is not handled again. A row that was scheduled was put aside before its turn:
+//!    it never answers for others. Younger records at old offsets are those of a topic that was made anew.
 //! 7. *Revocation while E10 waits behind a slow handler and E11 is settled.* Everything at or below the highest offset
 //!    started is brought to its end, or deferred: both are rows, so that the offset moves past them.
 //! 8. *The dead-letter relay times out on K1 and then sends K2.* The relay's producer has no delivery timeout, and a row
@@ -91,7 +92,7 @@ pub(crate) use self::outbox::{Advance, OutboxRecord, OutboxRow, Remaining, Sourc
 pub(crate) use self::patience::until_available;
 pub(crate) use self::row::{
     Assigned, Assignee, DeferredRow, Known, Loaded, Ownership, Refusal, RowId, Settlement, Status, Step,
-    Verdict, Wait, Waiting,
+    UpTo, Verdict, Wait, Waiting,
 };
 pub(crate) use self::splitter::Splitter;
 pub use self::temporary::TemporaryStore;

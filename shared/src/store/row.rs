@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Effects, Identity, OutboxRecord};
 use crate::event::Arrived;
+use crate::record::Origin;
 
 /// The state of a ledger row. The numbers are what the database holds: never to be changed, only added to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,9 +62,25 @@ pub(crate) struct Assigned {
     pub(crate) pruned_below: i64,
     /// What waits there, in the order of the rows.
     pub(crate) deferred: Vec<DeferredRow>,
-    /// Only where `answers_from` was given: of each key that has rows from there on the highest offset; of null keys
-    /// each offset.
-    pub(crate) answered: Vec<(Option<Vec<u8>>, i64)>,
+    /// Only where `answers_from` was given: of each key that has rows from there on how far they answer; of null keys
+    /// each row for itself.
+    pub(crate) answered: Vec<(Option<Vec<u8>>, UpTo)>,
+}
+
+/// How far rows answer for earlier records of their key. The timestamp tells the records of a topic that was made anew,
+/// which begin at the offsets of the old ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct UpTo {
+    pub(crate) offset: i64,
+    /// The highest timestamp of their records.
+    pub(crate) timestamp: Option<i64>,
+}
+
+impl UpTo {
+    /// Whether it answers for that record.
+    pub(crate) fn covers(self, record: Origin) -> bool {
+        self.offset >= record.offset && (self.timestamp.is_none() || record.timestamp <= self.timestamp)
+    }
 }
 
 /// A deferred row, without its record.

@@ -133,7 +133,7 @@ impl Lane {
     /// Queues an event behind those of its key.
     pub(super) fn arrive(&mut self, work: Work) {
         let (slot, key) = (work.slot, work.key);
-        if work.row.is_none() && self.slots.is_answered(slot, key, work.offset) {
+        if work.row.is_none() && self.slots.is_answered(&work) {
             return self.known(&work, Status::Handled);
         }
         if let Some(at) = scheduled(&work) {

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::Taken;
+use super::under_way::Work;
 use crate::consumer::{Key, SlotId};
-use crate::store::Ownership;
+use crate::store::{Ownership, UpTo};
 
 /// All slots of a lane, in the order of their ids. Events come in runs of one partition, so that the last slot asked
 /// for is mostly the next one, too.
@@ -31,8 +32,8 @@ struct Slot {
     open: usize,
     /// It is about to be let go, and the poll thread waits to hear that nothing is open.
     finishing: bool,
-    /// Up to where a row answers for the key's earlier records.
-    answered: HashMap<Key, i64>,
+    /// How far a row answers for the key's earlier records.
+    answered: HashMap<Key, UpTo>,
 }
 
 impl Slots {
@@ -90,16 +91,16 @@ impl Slots {
         self.get(slot)?.started
     }
 
-    /// Whether the ledger answers for the record: a later one of its key has a row.
-    pub(super) fn is_answered(&mut self, slot: SlotId, key: Key, offset: i64) -> bool {
+    /// Whether the ledger answers for the event: a later one of its key has a row.
+    pub(super) fn is_answered(&mut self, work: &Work) -> bool {
         if !self.has_answers {
             return false;
         }
-        let Some(slot) = self.get_mut(slot) else { return false };
-        match slot.answered.get(&key) {
-            Some(last) if *last >= offset => true,
+        let Some(slot) = self.get_mut(work.slot) else { return false };
+        match slot.answered.get(&work.key) {
+            Some(up_to) if up_to.covers(work.arrived.record().origin()) => true,
             Some(_) => {
-                slot.answered.remove(&key);
+                slot.answered.remove(&work.key);
                 false
             }
             None => false,

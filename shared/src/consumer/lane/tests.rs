@@ -139,7 +139,7 @@ impl Rig {
     }
 
     /// Takes the partition over as the ledger has it.
-    fn take(&self, deferred: &[(Key, DeferredRow)], answered: &[(Key, i64)]) {
+    fn take(&self, deferred: &[(Key, DeferredRow)], answered: &[(Key, UpTo)]) {
         let owner = Ownership { partition: 1, epoch: self.epoch };
         self.tell(|| {
             let taken = Taken {
@@ -545,7 +545,7 @@ async fn at_least_once_keeps_rows_only_where_there_is_something_to_keep() {
     rig.until_settled(4).await;
     assert_eq!(rig.ledger(), [(1, Status::Handled), (2, Status::Dead)]);
     rig.tell(|| ToLane::Forget(SLOT));
-    rig.take(&[], &[(Key(1), 2)]);
+    rig.take(&[], &[(Key(1), UpTo { offset: 2, timestamp: None })]);
     rig.send(&[(1, "plain"), (1, "effect a"), (1, "refuse"), (2, "plain"), (1, "new")]);
     rig.until_settled(9).await;
     assert_eq!(rig.ended()[3..], ["plain", "new"]);

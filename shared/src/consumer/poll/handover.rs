@@ -196,9 +196,10 @@ impl PollThread {
             let key = key_of(&self.hasher, (start.topic, start.partition), row.key.as_deref(), row.offset);
             taken[lane_of(key, self.lanes.len())].deferred.push((key, row));
         }
-        for (key, offset) in answered {
-            let key = key_of(&self.hasher, (start.topic, start.partition), key.as_deref(), offset);
-            taken[lane_of(key, self.lanes.len())].answered.push((key, offset));
+        for (key, up_to) in answered {
+            let place = (start.topic, start.partition);
+            let key = key_of(&self.hasher, place, key.as_deref(), up_to.offset);
+            taken[lane_of(key, self.lanes.len())].answered.push((key, up_to));
         }
         for (lane, taken) in self.lanes.iter().zip(taken) {
             let _ = lane.send(ToLane::Take(slot, taken));

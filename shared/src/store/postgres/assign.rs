@@ -9,7 +9,7 @@ use super::error::Trouble;
 use super::parameter::{Bytes, Column};
 use super::session::{Session, field};
 use super::{BEHIND, RETRY};
-use crate::store::{Assigned, Assignee, DeferredRow, Ownership, RowId, Status, StoreError, Waiting};
+use crate::store::{Assigned, Assignee, DeferredRow, Ownership, RowId, Status, StoreError, UpTo, Waiting};
 
 /// Raises the epochs, which waits for the settles under way, then reads what they have left.
 pub(super) async fn assign(session: &Session, asked: &[Assignee]) -> Result<Vec<Assigned>, Trouble> {
@@ -93,26 +93,25 @@ fn deferred_row(row: &Row) -> Result<DeferredRow, Trouble> {
     Ok(DeferredRow { row: RowId(field(row, 0)?), key: field(row, 1)?, offset: field(row, 2)?, waiting })
 }
 
-/// Of each key the highest offset from there on; of null keys each. Two conditions, each with its index. What is
-/// scheduled was put aside before its turn: it answers for nobody.
+/// Of each key the highest offset from there on; of null keys each. Two conditions, each with its index. What was
+/// scheduled was put aside before its turn: it never answers for others.
 async fn answered(
     session: &Session,
     partition: i64,
     from: i64,
-) -> Result<Vec<(Option<Vec<u8>>, i64)>, Trouble> {
+) -> Result<Vec<(Option<Vec<u8>>, UpTo)>, Trouble> {
     let answered = "with rows as (
-            select key, \"offset\" from event_store.ledger
+            select key, \"offset\", timestamp, scheduled from event_store.ledger
             where partition = $1 and status in (2, 6, 7, 8) and \"offset\" >= $2
             union all
-            select key, \"offset\" from event_store.ledger
-            where partition = $1 and status in (1, 3, 4, 5) and \"offset\" >= $2
-                and (key is null or status <> 3 or wait <> 3))
-        select key, max(\"offset\") from rows where key is not null group by key
-        union all select distinct key, \"offset\" from rows where key is null";
+            select key, \"offset\", timestamp, scheduled from event_store.ledger
+            where partition = $1 and status in (1, 3, 4, 5) and \"offset\" >= $2)
+        select key, max(\"offset\"), max(timestamp) from rows where key is not null and not scheduled group by key
+        union all select distinct key, \"offset\", timestamp from rows where key is null";
     session
         .query(answered, &[&partition, &from])
         .await?
         .iter()
-        .map(|row| Ok((field(row, 0)?, field(row, 1)?)))
+        .map(|row| Ok((field(row, 0)?, UpTo { offset: field(row, 1)?, timestamp: field(row, 2)? })))
         .collect()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, Result, Row};
 
-use crate::store::{Assigned, Assignee, DeferredRow, Ownership, RowId, Waiting};
+use crate::store::{Assigned, Assignee, DeferredRow, Ownership, RowId, UpTo, Waiting};
 
 pub(super) fn assign(connection: &Connection, assignee: &Assignee) -> Result<Assigned> {
     let Assignee { group, topic, partition, answers_from, dead_hold } = assignee;
@@ -63,14 +63,16 @@ fn waiting(row: &Row<'_>, now: i64) -> Result<Waiting> {
     })
 }
 
-/// What is scheduled was put aside before its turn: it answers for nobody.
-fn answered(connection: &Connection, partition: i64, from: i64) -> Result<Vec<(Option<Vec<u8>>, i64)>> {
+/// What was scheduled was put aside before its turn: it never answers for others.
+fn answered(connection: &Connection, partition: i64, from: i64) -> Result<Vec<(Option<Vec<u8>>, UpTo)>> {
     connection
         .prepare_cached(
-            "select key, max(offset) from ledger
-             where partition = ?1 and offset >= ?2 and key is not null and (status <> 3 or wait <> 3) group by key
-             union all select null, offset from ledger where partition = ?1 and offset >= ?2 and key is null",
+            "select key, max(offset), max(timestamp) from ledger
+             where partition = ?1 and offset >= ?2 and key is not null and scheduled is null group by key
+             union all select null, offset, timestamp from ledger where partition = ?1 and offset >= ?2 and key is null",
         )?
-        .query_map((partition, from), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map((partition, from), |row| {
+            Ok((row.get(0)?, UpTo { offset: row.get(1)?, timestamp: row.get(2)? }))
+        })?
         .collect()
 }

@@ -6,20 +6,20 @@ use uuid::Uuid;
 
 use super::names::Name;
 use super::trouble::Failure;
-use crate::event::Arrived;
 use crate::store::{Identity, RowId, Settlement, Status, Step, Verdict, Wait};
 
 const INSERT: &str = "
     insert into ledger (partition, offset, scope, id, hash, key, type, time, status, attempts, seen, settled,
-        wait, due, pause, failing_for, reason, packed)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+        wait, due, pause, failing_for, reason, packed, timestamp, scheduled)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+        nullif(?13 is 3, 0))
     on conflict (scope, id) do nothing";
 
 const FIND: &str = "select status, hash from ledger where scope = ?1 and id = ?2";
 
 const MOVE: &str = "
     update ledger set status = ?4, attempts = ?5, settled = ?6, wait = ?7, due = ?8, pause = ?9,
-        failing_for = coalesce(?10, failing_for),
+        failing_for = coalesce(?10, failing_for), scheduled = coalesce(scheduled, nullif(?7 is 3, 0)),
         reason = case when ?4 in (2, 7) then null else coalesce(?11, reason) end,
         packed = case when ?4 in (2, 7) then null else packed end
     where row = ?1 and partition = ?2 and status = 3 and attempts = ?3";
@@ -91,7 +91,7 @@ impl<'a> Ledger<'a> {
             identity.hash,
             record.key(),
             ty,
-            time(&settlement.arrived),
+            settlement.arrived.time(),
             status as i64,
             settlement.attempts,
             self.now,
@@ -102,6 +102,7 @@ impl<'a> Ledger<'a> {
             failing_for,
             reason,
             packed,
+            record.origin().timestamp,
         ])?;
         if inserted == 1 {
             return Ok(Verdict::Settled(RowId(self.connection.last_insert_rowid())));
@@ -181,11 +182,4 @@ pub(super) fn find(connection: &Connection, scope: &Name<'_>, id: &str) -> Resul
             Ok((Status::of(row.get(0)?).unwrap_or(Status::Deleted), row.get(1)?))
         })
         .optional()
-}
-
-fn time(arrived: &Arrived) -> Option<i64> {
-    match arrived {
-        Arrived::Event(event) => event.time().map(jiff::Timestamp::as_millisecond),
-        Arrived::Undecodable(undecodable) => undecodable.record.origin().timestamp,
-    }
 }

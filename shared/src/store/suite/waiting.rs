@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Bench, MINUTE, Member, assignee, event, settled};
-use crate::record::Record;
+use crate::record::{Origin, Record};
 use crate::store::{Assignee, RowId, Wait, Waiting};
 
 pub(crate) async fn deferred_events_are_there_after_opening_again(bench: &dyn Bench) {
@@ -96,7 +96,7 @@ pub(crate) async fn rows_answer_for_earlier_records(bench: &dyn Bench) {
     null_key.key = None;
     let mut another = null_key.clone();
     (another.id, another.offset) = ("n2".to_owned(), 20);
-    member
+    let verdicts = member
         .settle([
             event("below").at(4).key("below").handled(owner),
             event("e8").at(8).handled(owner),
@@ -104,12 +104,20 @@ pub(crate) async fn rows_answer_for_earlier_records(bench: &dyn Bench) {
             event("e9").at(9).key("other").handled(owner),
             // Put aside at its arrival, while earlier ones of its key are still to be handled.
             event("e30").at(30).waiting(owner, Wait::Until(i64::MAX / 2)),
+            // The same, and handled since.
+            event("e31").at(31).waiting(owner, Wait::Until(0)),
             null_key.handled(owner),
             another.handled(owner),
         ])
         .await;
     let from = |answers_from| Assignee { answers_from, ..assignee() };
-    let mut answered = Member::own(bench.open().await, from(Some(5))).await.assigned.answered;
+    settled(&member.settle_one(event("e31").at(31).row(settled(&verdicts[5]), 1).handled(owner)).await);
+    let answered = Member::own(bench.open().await, from(Some(5))).await.assigned.answered;
+    assert!(answered.iter().all(|(_, up_to)| up_to.timestamp == Some(1_000)), "{answered:?}");
+    // A topic made anew begins at the old offsets, with younger records.
+    let of_another = Origin { topic: super::TOPIC, partition: 0, offset: 0, timestamp: Some(1_001) };
+    assert!(answered.iter().all(|(_, up_to)| !up_to.covers(of_another)));
+    let mut answered: Vec<_> = answered.into_iter().map(|(key, up_to)| (key, up_to.offset)).collect();
     answered.sort();
     let key = |key: &str| Some(key.as_bytes().to_vec());
     assert_eq!(answered, [(None, 13), (None, 20), (key("k"), 12), (key("other"), 9)]);

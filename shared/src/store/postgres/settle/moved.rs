@@ -15,6 +15,7 @@ const UPDATE: &str = "
     update event_store.ledger as l set epoch = n.epoch, status = n.status, attempts = n.attempts, wait = n.wait,
         pause = n.pause, due = case when n.pause is null then n.due else event_store.now_ms() + n.pause end,
         failing_for = case when n.status = 3 then coalesce(n.failing_for, l.failing_for) end, reason = n.reason, settled = now(),
+        scheduled = l.scheduled or n.wait is not distinct from 3,
         packed = case when n.status in (3, 4) then l.packed end
     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::smallint[], $7::bigint[],
         $8::bigint[], $9::bigint[], $10::bytea[])

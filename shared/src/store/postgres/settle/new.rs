@@ -12,15 +12,16 @@ use crate::event::Arrived;
 use crate::store::{RowId, Step};
 
 const INSERT: &str = "
-    insert into event_store.ledger (number, partition, \"offset\", group_number, hash, source, id, key, type, time, packed,
-        epoch, status, attempts, wait, pause, due, failing_for, reason)
-    select n.number, n.partition, n.at, n.group_number, n.hash, n.source, n.id, n.key, n.type, n.time, n.packed,
+    insert into event_store.ledger (number, partition, \"offset\", group_number, hash, source, id, key, type, time, timestamp, packed,
+        epoch, status, attempts, wait, pause, due, failing_for, reason, scheduled)
+    select n.number, n.partition, n.at, n.group_number, n.hash, n.source, n.id, n.key, n.type, n.time, n.timestamp, n.packed,
         n.epoch, n.status, n.attempts, n.wait, n.pause,
-        case when n.pause is null then n.due else event_store.now_ms() + n.pause end, n.failing_for, n.reason
+        case when n.pause is null then n.due else event_store.now_ms() + n.pause end, n.failing_for, n.reason,
+        n.wait is not distinct from 3
     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[], $5::bigint[], $6::bytea[], $7::bytea[],
-        $8::bytea[], $9::bytea[], $10::bigint[], $11::bytea[], $12::bigint[], $13::smallint[], $14::bigint[],
-        $15::smallint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bytea[])
-        as n (number, partition, at, group_number, hash, source, id, key, type, time, packed,
+        $8::bytea[], $9::bytea[], $10::bigint[], $11::bigint[], $12::bytea[], $13::bigint[], $14::smallint[],
+        $15::bigint[], $16::smallint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bytea[])
+        as n (number, partition, at, group_number, hash, source, id, key, type, time, timestamp, packed,
             epoch, status, attempts, wait, pause, due, failing_for, reason)
     on conflict do nothing
     returning number";
@@ -47,11 +48,24 @@ async fn insert_run(session: &Session, rows: &[NewRow<'_>]) -> Result<Vec<RowId>
     let ids = Column(rows.iter().map(|row| row.identity.id.as_bytes()).collect());
     let keys = Column(records().map(|record| record.key()).collect());
     let types = Column(rows.iter().map(ty).collect());
-    let times = Column(rows.iter().map(time).collect());
+    let times = Column(rows.iter().map(|row| row.settlement.arrived.time()).collect());
+    let timestamps = Column(records().map(|record| record.origin().timestamp).collect());
     let packed = Column(rows.iter().map(packed).collect());
     let written = Written::of(rows.iter().map(|row| row.settlement));
-    let event: [Asked<'_>; 11] =
-        [&numbers, &partitions, &offsets, &groups, &hashes, &sources, &ids, &keys, &types, &times, &packed];
+    let event: [Asked<'_>; 12] = [
+        &numbers,
+        &partitions,
+        &offsets,
+        &groups,
+        &hashes,
+        &sources,
+        &ids,
+        &keys,
+        &types,
+        &times,
+        &timestamps,
+        &packed,
+    ];
     let inserted = session.query(INSERT, &[&event[..], &written.columns()[..]].concat()).await?;
     inserted.iter().map(|row| Ok(RowId(field(row, 0)?))).collect()
 }
@@ -60,13 +74,6 @@ fn ty<'a>(row: &NewRow<'a>) -> Option<&'a [u8]> {
     match &row.settlement.arrived {
         Arrived::Event(event) => Some(event.ty().as_bytes()),
         Arrived::Undecodable(_) => None,
-    }
-}
-
-fn time(row: &NewRow<'_>) -> Option<i64> {
-    match &row.settlement.arrived {
-        Arrived::Event(event) => event.time().map(jiff::Timestamp::as_millisecond),
-        Arrived::Undecodable(undecodable) => undecodable.record.origin().timestamp,
     }
 }
 
