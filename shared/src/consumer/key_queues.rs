@@ -55,6 +55,11 @@ impl<W> KeyQueues<W> {
         !self.ready.is_empty()
     }
 
+    /// How many keys have an event that may start.
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     /// An event arrived and has to wait.
     pub(super) fn wait(&mut self, key: Key, slot: SlotId, work: W) -> Room {
         let size = (self.size)(&work);

@@ -165,7 +165,8 @@ impl Lane {
             settling: Settling::new(Arc::clone(&common.store)),
             settled: Vec::new(),
             handled: 0,
-            runs_ahead: common.handlers.are_all_pure(),
+            // Behind an event that may be dead nothing has run that should have waited for an operator.
+            runs_ahead: common.handlers.are_all_pure() && common.on_dead == OnDead::FlowOn,
             is_braked: false,
             brake_changed: common.brake.subscribe(),
             common,
@@ -210,7 +211,7 @@ impl Lane {
     fn go_on(&mut self) {
         self.start_ready();
         self.settling.start();
-        self.loading.start();
+        self.loading.start(self.queues.ready());
         // Before the report: who hears that all is settled must not find that nothing waits any more.
         self.common.counts.blocked(&mut self.slots.blocked_keys, self.blocked.len());
         self.report_settled();
@@ -319,7 +320,10 @@ impl Lane {
         }
         let events = match follow_ups(&effects, &work.arrived) {
             Ok(events) => events,
-            Err(reason) => return self.dead(work, reason),
+            Err(reason) => {
+                self.took_none(&work);
+                return self.dead(work, reason);
+            }
         };
         // The rows of a blocked key are handled one by one, each after the commit of the last.
         let holds_key = !self.runs_ahead || work.row.is_some();
@@ -349,6 +353,11 @@ impl Lane {
         let step = Step::Deferred { wait, reason: Some(reason) };
         self.settle(work, step, Then::Retry(deferring::after(pause)), true);
         self.defer_waiting(slot, key);
+    }
+
+    /// Whether later events of its key wait for an operator, should it be dead.
+    fn would_hold(&self, work: &Work) -> bool {
+        self.common.on_dead == OnDead::HoldKey && work.arrived.record().key().is_some()
     }
 
     /// An event whose handler has been given it, or would have been next, becomes a dead letter.
@@ -391,7 +400,8 @@ impl Lane {
             Step::Dead { .. } => true,
             Step::Deferred { .. } | Step::Expired => false,
         };
-        self.settling.add(Unsettled { work, then, holds_key, publishes }, settlement);
+        let proves = matches!(&settlement.step, Step::Handled { effects, .. } if !effects.is_empty());
+        self.settling.add(Unsettled { work, then, holds_key, publishes, proves }, settlement);
     }
 
     /// The event is none of this lane's any more. `settled`: its offset may move.

@@ -140,7 +140,10 @@ impl Lane {
             let step = Step::Deferred { wait: Wait::Until(at), reason: None };
             return self.settle(work, step, Then::Until(at), false);
         }
-        if self.blocked.is_blocked(key) && !self.queues.has_waiting(key) && self.blocked.has_room(key) {
+        // One that has a row takes no room in the ledger, and need not stay in memory.
+        let may_wait_there =
+            work.row.is_some() || (!self.queues.has_waiting(key) && self.blocked.has_room(key));
+        if self.blocked.is_blocked(key) && may_wait_there {
             return self.defer_behind(work);
         }
         let free = !self.queues.has_ready() && !self.queues.is_live(key) && !self.queues.is_halted(slot);

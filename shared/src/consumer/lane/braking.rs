@@ -3,6 +3,7 @@
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::settling::Unsettled;
 use super::under_way::Work;
 use super::{FromLane, Lane};
 use crate::consumer::HandleError;
@@ -65,7 +66,9 @@ impl Lane {
         let (Some(handler), key) = (work.handler, work.key.0) else { return Some(work) };
         let brake = &self.common.brake;
         match result {
-            Ok(_) => self.say(brake.succeeded(handler, key), ""),
+            Ok(effects) if effects.is_empty() => self.say(brake.succeeded(handler, key), ""),
+            // Not before the database has taken them: see `took_effect`.
+            Ok(_) => {}
             Err(HandleError::Permanent(_)) => brake.ended(handler, key),
             Err(HandleError::Transient(reason)) => {
                 let (failed, change) = brake.failed(handler, key, work.streak);
@@ -82,6 +85,20 @@ impl Lane {
             }
         }
         Some(work)
+    }
+
+    /// What the handler wrote has taken effect.
+    pub(super) fn took_effect(&self, unsettled: &Unsettled) {
+        if let (true, Some(handler)) = (unsettled.proves, unsettled.work.handler) {
+            self.say(self.common.brake.succeeded(handler, unsettled.work.key.0), "");
+        }
+    }
+
+    /// The attempt has come to its end otherwise: that says nothing about its handler.
+    pub(super) fn took_none(&self, work: &Work) {
+        if let Some(handler) = work.handler {
+            self.common.brake.ended(handler, work.key.0);
+        }
     }
 
     /// Whether the event goes on failing while its handler succeeds for others.

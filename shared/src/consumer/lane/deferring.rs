@@ -19,6 +19,8 @@ use crate::store::{DeferredRow, Loaded, RowId, Step, Store, StoreError, Wait, Wa
 
 /// How many rows are read at once.
 const MOST: usize = 256;
+/// While so many events could start, no further rows are read: after an outage more may be due than fits into memory.
+const ENOUGH: usize = 1024;
 
 /// A row that is due.
 type Due = (SlotId, Key, RowId);
@@ -29,21 +31,33 @@ type Read = BoxFuture<'static, Result<Vec<Loaded>, StoreError>>;
 /// Rows that are due, on their way out of the ledger.
 pub(super) struct Loading {
     store: Arc<dyn Store>,
-    next: VecDeque<Due>,
+    /// Rows for which their key waits.
+    heads: VecDeque<Due>,
+    /// Rows that nobody waits for: their time has come.
+    scheduled: VecDeque<Due>,
+    /// Goes with each scheduled event that is in memory.
+    token: Arc<()>,
     under_way: Option<(Vec<Due>, Read)>,
 }
 
 impl Loading {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, next: VecDeque::new(), under_way: None }
+        let (heads, scheduled) = (VecDeque::new(), VecDeque::new());
+        Self { store, heads, scheduled, token: Arc::default(), under_way: None }
     }
 
-    /// Reads the next rows, if the last ones are here.
-    pub(super) fn start(&mut self) {
-        if self.under_way.is_some() || self.next.is_empty() {
+    /// Reads the next rows, if the last ones are here and not too much else is. `ready` events could start.
+    pub(super) fn start(&mut self, ready: usize) {
+        if self.under_way.is_some() || ready >= ENOUGH {
             return;
         }
-        let due: Vec<Due> = self.next.drain(..self.next.len().min(MOST)).collect();
+        // Many may be of one key: they are not ready, and yet here.
+        let room = ENOUGH.saturating_sub(Arc::strong_count(&self.token));
+        let (heads, scheduled) = (self.heads.len().min(MOST), self.scheduled.len().min(MOST).min(room));
+        let due: Vec<Due> = self.heads.drain(..heads).chain(self.scheduled.drain(..scheduled)).collect();
+        if due.is_empty() {
+            return;
+        }
         let (store, rows) = (Arc::clone(&self.store), due.iter().map(|(.., row)| *row).collect::<Vec<_>>());
         let loaded = async move { until_available("read what is due", || store.load(rows.clone())).await };
         self.under_way = Some((due, Box::pin(loaded)));
@@ -121,7 +135,10 @@ impl Lane {
 
     pub(super) fn next(&mut self, next: Next) {
         match next {
-            Next::Load(slot, key, row) => self.loading.next.push_back((slot, key, row)),
+            Next::Load(slot, key, row) if self.blocked.is_head(key, row) => {
+                self.loading.heads.push_back((slot, key, row));
+            }
+            Next::Load(slot, key, row) => self.loading.scheduled.push_back((slot, key, row)),
             Next::Unblocked(key) => self.queues.done(key),
             Next::Wait => {}
         }
@@ -142,6 +159,7 @@ impl Lane {
                         work.streak = self.blocked.streak(key);
                         self.queues.again(key, work);
                     } else {
+                        work.token = Some(Arc::clone(&self.loading.token));
                         self.arrive(work);
                     }
                 }
@@ -178,7 +196,8 @@ impl Lane {
         self.drop_arriving(slot, -1);
         self.queues.forget(slot);
         self.blocked.forget(slot);
-        self.loading.next.retain(|(other, ..)| *other != slot);
+        self.loading.heads.retain(|(other, ..)| *other != slot);
+        self.loading.scheduled.retain(|(other, ..)| *other != slot);
         let under_way = std::mem::take(&mut self.under_way);
         self.under_way = under_way.into_iter().filter(|under_way| under_way.slot != slot).collect();
         self.settling.forget(slot);

@@ -9,6 +9,9 @@ use super::under_way::Work;
 use crate::consumer::{Key, SlotId};
 use crate::store::{Settlement, Store, StoreError, Verdict, until_available};
 
+/// How many outcomes go into the ledger at once. More would save little, and with slow effects might never end in time.
+const MOST: usize = 2_000;
+
 /// An outcome that the ledger has not confirmed.
 #[derive(Debug)]
 pub(super) struct Unsettled {
@@ -18,6 +21,8 @@ pub(super) struct Unsettled {
     pub(super) holds_key: bool,
     /// Whether it brings the relay something to publish.
     pub(super) publishes: bool,
+    /// Whether its handler counts as having succeeded only once the database has taken what it writes.
+    pub(super) proves: bool,
 }
 
 /// What follows when it has.
@@ -64,8 +69,10 @@ impl Settling {
         if self.under_way.is_some() || self.next.0.is_empty() {
             return;
         }
-        let (unsettled, settlements) = std::mem::take(&mut self.next);
-        let (store, batch) = (Arc::clone(&self.store), Arc::from(settlements));
+        let most = self.next.0.len().min(MOST);
+        let unsettled: Vec<Unsettled> = self.next.0.drain(..most).collect();
+        let batch: Arc<[Settlement]> = self.next.1.drain(..most).collect();
+        let store = Arc::clone(&self.store);
         let verdicts = async move { until_available("settle", || store.settle(Arc::clone(&batch))).await };
         self.under_way = Some((unsettled, Box::pin(verdicts)));
     }

@@ -30,6 +30,8 @@ struct Journal {
     attempts: HashMap<String, u32>,
     /// What every handler needs is away.
     is_down: bool,
+    /// How long every handler takes.
+    takes: Duration,
 }
 
 impl<const PURE: bool> Handler for Scripted<PURE> {
@@ -49,6 +51,10 @@ impl<const PURE: bool> Handler for Scripted<PURE> {
             *attempts += 1;
             *attempts
         };
+        let takes = self.0.lock().expect("journal").takes;
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         let (what, argument) = script.split_once(' ').unwrap_or((&script, "0"));
         let number: u64 = argument.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0);
         match what {
@@ -322,6 +328,18 @@ async fn a_dead_event_holds_its_key_where_that_is_asked_for() {
     rig.pass(Duration::from_secs(1000)).await;
     assert_eq!(rig.ended(), ["other"]);
     assert!(rig.ledger().contains(&(3, Status::Deferred)));
+}
+
+/// Catches: events that ran ahead of one that the database refuses for good, although they should wait for an operator.
+#[tokio::test(start_paused = true)]
+async fn nothing_runs_ahead_of_an_event_that_may_hold_its_key() {
+    let mut rig = Rig::with::<true>(1, 10, |common| common.on_dead = OnDead::HoldKey);
+    rig.send(&[(1, "effect a"), (1, "bad-effect"), (1, "effect b"), (1, "effect c"), (2, "other")]);
+    rig.until_settled(5).await;
+    rig.pass(Duration::from_secs(1000)).await;
+    let effects = rig.ledger.0.lock().expect("tables").effects.clone();
+    assert_eq!(effects, [0]);
+    assert!(rig.ledger().contains(&(1, Status::Dead)) && rig.ledger().contains(&(3, Status::Deferred)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -625,4 +643,47 @@ async fn a_stop_does_not_wait_for_the_brake() {
     rig.pass(Duration::from_secs(5)).await;
     assert!(matches!(rig.others[..], [FromLane::Halted(..), FromLane::Finished(SLOT)]), "{:?}", rig.others);
     assert_eq!(rig.settled.len(), before);
+}
+
+/// Catches: a handler that counts as sound because it returned, although the database takes nothing of what it writes: the
+/// intake would flow on, and events die in an outage.
+#[tokio::test(start_paused = true)]
+async fn a_database_that_refuses_every_effect_is_an_outage_too() {
+    let mut rig = Rig::new(1, 10);
+    rig.ledger.0.lock().expect("tables").refuses_all = true;
+    let events: Vec<(u64, &str)> = (0..40).map(|key| (key, "effect")).collect();
+    rig.send(&events);
+    rig.pass(Duration::from_secs(3600)).await;
+    let tried = rig.started().len();
+    assert!((5..150).contains(&tried), "{tried} attempts");
+    rig.ledger.0.lock().expect("tables").refuses_all = false;
+    rig.until_settled(40).await;
+    rig.until_unblocked().await;
+    assert_eq!(rig.ledger().iter().filter(|(_, status)| *status == Status::Handled).count(), 40);
+    assert!(rig.ledger().iter().all(|(_, status)| *status != Status::Dead));
+}
+
+/// Catches: everything that is due read into memory at once.
+#[tokio::test(start_paused = true)]
+async fn what_is_due_is_read_as_it_can_start() {
+    let mut rig = Rig::new(1, 10);
+    // Each second one succeeds, so that the brake stays as it is.
+    let events: Vec<(u64, &str)> =
+        (0..8_000).map(|key| (key, if key % 2 == 0 { "fail 1" } else { "plain" })).collect();
+    rig.send(&events);
+    rig.pass(Duration::from_millis(1)).await;
+    rig.tell(|| ToLane::Forget(SLOT));
+    let rows = rig.ledger.0.lock().expect("tables").deferred();
+    assert_eq!(rows.len(), 4_000);
+    let row = |row: DeferredRow| {
+        (Key(row.offset as u64), DeferredRow { waiting: Waiting::Retry(Duration::ZERO), ..row })
+    };
+    rig.journal.lock().expect("journal").takes = Duration::from_secs(1);
+    rig.take(&rows.into_iter().map(row).collect::<Vec<_>>(), &[]);
+    rig.pass(Duration::from_millis(500)).await;
+    let loaded = rig.ledger.0.lock().expect("tables").loaded;
+    assert!((1..1_500).contains(&loaded), "{loaded}");
+    rig.pass(Duration::from_secs(500)).await;
+    assert_eq!(rig.ledger.0.lock().expect("tables").loaded, 4_000);
+    assert!(!rig.counts.has_blocked_keys());
 }

@@ -1,6 +1,7 @@
 //! An event on its way through a lane, and its handler while it runs.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub(super) struct Work {
     /// The row that it has in the ledger, and the attempts that row knows of. `None` while it has none: it came from
     /// Kafka, and its offset is still open.
     pub(super) row: Option<(RowId, u32)>,
+    /// Counts it among the scheduled events that are in memory.
+    pub(super) token: Option<Arc<()>>,
 }
 
 impl Work {
@@ -50,6 +53,7 @@ impl Work {
             is_conflicting: false,
             handler,
             row: None,
+            token: None,
         }
     }
 }

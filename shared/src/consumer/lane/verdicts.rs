@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::settling::{Then, Unsettled};
 use super::under_way::Work;
-use super::{Key, Lane, OnDead};
+use super::{Key, Lane};
 use crate::consumer::blocked_keys::Next;
 use crate::store::{Refusal, RowId, Step, Verdict, Wait};
 
@@ -37,20 +37,27 @@ impl Lane {
         match verdict {
             Verdict::Settled(row) => self.in_ledger(&unsettled, row),
             Verdict::Known(status) => {
+                if unsettled.proves {
+                    self.took_none(&unsettled.work);
+                }
                 self.known(&unsettled.work, status);
                 self.over(&unsettled, None);
             }
             Verdict::Conflict => {
-                let Unsettled { work, then, holds_key, .. } = unsettled;
-                // A dead letter waits for nothing and blocks nothing.
+                let Unsettled { work, then, holds_key, proves, .. } = unsettled;
+                if proves {
+                    self.took_none(&work);
+                }
+                // A dead letter waits for nothing and blocks nothing, unless an operator is to see to it first.
+                let holds_on = holds_key && !then.blocks() && self.would_hold(&work);
                 if then.blocks() {
                     let next = self.blocked.superfluous(work.key);
                     self.next(next);
-                } else if holds_key {
+                } else if holds_key && !holds_on {
                     self.queues.done(work.key);
                 }
                 let work = Work { is_conflicting: true, ..work };
-                self.bury(work, super::CONFLICT.to_owned(), false);
+                self.bury(work, super::CONFLICT.to_owned(), holds_on);
             }
             Verdict::Refused(refusal) => self.refused(unsettled, &refusal, behind),
             Verdict::Fenced => self.fenced(&unsettled.work),
@@ -65,6 +72,7 @@ impl Lane {
             Then::Dead => self.common.counts.dead_letter(),
             Then::Expired | Then::Retry(_) | Then::Behind | Then::Until(_) => {}
         }
+        self.took_effect(unsettled);
         if unsettled.publishes {
             self.common.relay.notify_one();
         }
@@ -94,9 +102,7 @@ impl Lane {
                 }
                 Next::Wait
             }
-            (Then::Dead, Some(row))
-                if self.common.on_dead == OnDead::HoldKey && work.arrived.record().key().is_some() =>
-            {
+            (Then::Dead, Some(row)) if self.would_hold(work) => {
                 self.blocked.hold(work.slot, work.key, Some(row));
                 self.queues.hold(work.key, work.slot);
                 self.defer_waiting(work.slot, work.key);
@@ -127,6 +133,9 @@ impl Lane {
         for unsettled in later.iter().filter(|unsettled| unsettled.then.blocks()) {
             is_idle |= self.blocked.take_back(unsettled.work.key);
         }
+        for unsettled in later.iter().filter(|unsettled| unsettled.proves) {
+            self.took_none(&unsettled.work);
+        }
         let mut again: Vec<Work> = later.into_iter().map(|unsettled| unsettled.work).collect();
         if !holds_key && let Some(running) = self.cancel(key) {
             again.push(running);
@@ -137,6 +146,7 @@ impl Lane {
         }
         let reason = format!("the store refuses its effects: {}", refusal.reason);
         if refusal.permanent {
+            self.took_none(&work);
             self.bury(work, reason, holds_key);
             // Not before the dead one is in its batch: the order of the batch is the order of the key.
             self.queues.put_back(key, slot, again, is_idle);

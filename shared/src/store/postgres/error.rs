@@ -43,7 +43,7 @@ impl Trouble {
     pub(super) fn of_effect(error: &Error, statement: &str) -> Self {
         common(error).unwrap_or_else(|| {
             let class = error.code().map(|code| &code.code()[..2]);
-            let permanent = matches!(class, Some("22" | "23"));
+            let permanent = matches!(class, Some("22" | "23" | "54"));
             Self::Refused(Refusal { reason: format!("{statement}: {}", in_words(error)), permanent })
         })
     }
@@ -72,9 +72,9 @@ fn common(error: &Error) -> Option<Trouble> {
         ("40001" | "40P01", _) => Some(Trouble::Again(in_words(error))),
         // The time limit that somebody gave to statements: of an effect, it says nothing about the server.
         ("57014", _) => None,
-        ("25006" | "25P03" | "55P03", _) | (_, "08" | "40" | "53" | "57" | "58" | "XX") => {
-            Some(unavailable())
-        }
+        // 0A000 is what a server that is being recovered says to a transaction that wants to write.
+        ("0A000" | "25006" | "25P03" | "25P04" | "55P03", _)
+        | (_, "08" | "40" | "53" | "57" | "58" | "XX") => Some(unavailable()),
         _ => None,
     }
 }

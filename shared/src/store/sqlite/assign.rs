@@ -35,7 +35,7 @@ fn deferred(connection: &Connection, partition: i64, dead_hold: bool) -> Result<
     connection
         .prepare_cached(
             "select row, key, offset, status, wait, due, pause from ledger
-             where partition = ?1 and status in (3, 4) and (status = 3 or ?2) order by row",
+             where partition = ?1 and status in (3, 4) and (status = 3 or (?2 and key is not null)) order by row",
         )?
         .query_map((partition, dead_hold), |row| {
             Ok(DeferredRow {

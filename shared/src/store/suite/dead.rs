@@ -31,6 +31,9 @@ pub(crate) async fn a_dead_event_holds_its_key_where_that_is_wanted(bench: &dyn 
     let owner = member.owner;
     let retried = settled(&member.settle_one(event("1").at(1).retry(owner)).await);
     let dead = settled(&member.settle_one(event("2").at(2).dead(owner, outgoing("dlq", "2"))).await);
+    let mut null_key = event("3").at(3);
+    null_key.key = None;
+    settled(&member.settle_one(null_key.dead(owner, outgoing("dlq", "3"))).await);
     let both = Member::own(bench.open().await, Assignee { dead_hold: true, ..assignee() }).await;
     let rows: Vec<_> = both.assigned.deferred.iter().map(|row| (row.row, row.offset)).collect();
     assert_eq!(rows, [(retried, 1), (dead, 2)]);

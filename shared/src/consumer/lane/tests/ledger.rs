@@ -35,6 +35,10 @@ pub(super) struct Tables {
     /// How long each answer takes. An even number of milliseconds: what is asked for is done at once, and the answer late;
     /// an odd one: it is done late, or not at all where nobody waits for it any more.
     pub(super) latency: Duration,
+    /// The database takes no effects at all, for a cause that passes.
+    pub(super) refuses_all: bool,
+    /// How many rows were read.
+    pub(super) loaded: usize,
     refused: HashSet<i64>,
 }
 
@@ -67,6 +71,9 @@ impl Tables {
         let Step::Handled { effects, .. } = &settlement.step else { return None };
         let refusal = |permanent| Some(Refusal { reason: "as told".to_owned(), permanent });
         let has = |wanted: &Statement| effects.writes().iter().any(|(statement, _)| *statement == wanted);
+        if self.refuses_all && !effects.is_empty() {
+            return refusal(false);
+        }
         let offset = settlement.arrived.record().origin().offset;
         if has(&REFUSED) {
             return refusal(true);
@@ -214,7 +221,9 @@ impl Store for Ledger {
                 let Row { attempts, failing_for, offset, .. } = *row;
                 Some(Loaded { row: id, attempts, failing_for, offset, packed: row.packed.clone() })
             };
-            rows.into_iter().filter_map(load).collect()
+            let loaded: Vec<Loaded> = rows.into_iter().filter_map(load).collect();
+            tables.loaded += loaded.len();
+            loaded
         })
     }
 
