@@ -151,6 +151,10 @@ impl Assignment {
         self.window.free(freed);
     }
 
+    pub(super) fn has(&self, id: SlotId) -> bool {
+        self.slots.contains_key(&id)
+    }
+
     pub(super) fn ids(&self) -> Vec<SlotId> {
         self.slots.keys().copied().collect()
     }

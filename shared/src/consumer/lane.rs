@@ -95,6 +95,8 @@ pub(super) enum FromLane {
     KeyFull(SlotId),
     /// That key is down to half of it.
     KeyOpen(SlotId),
+    /// Another has taken the slot's partition over in the store.
+    Fenced(SlotId),
     /// The store cannot be used any more.
     Failed(StoreError),
 }

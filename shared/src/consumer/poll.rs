@@ -21,12 +21,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use self::handover::ANSWER;
+use self::handover::{ANSWER, Taking};
 use super::assignment::Assignment;
 use super::lane::{Common, FromLane, Incoming, ToLane};
 use super::rebalance::{Change, Changes};
 use super::tracker::Received;
-use super::{Key, Options};
+use super::{Key, Options, SlotId};
 use crate::client::Connection;
 use crate::raw;
 use crate::record::RecordBuilder;
@@ -45,6 +45,8 @@ const BEFORE_PAUSE: Duration = Duration::from_millis(100);
 const STORE_EVERY: Duration = Duration::from_millis(50);
 /// How often rows of the ledger are deleted that nobody will ask for again.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
+/// How long the group may take to say what the store has said already: longer than a session lasts.
+const FENCED_FOR: Duration = Duration::from_secs(30);
 /// How long nothing may arrive before the end of a backlog counts as reached: behind its last record there may
 /// be offsets that hold none (transaction markers, compaction).
 const QUIET: Duration = Duration::from_secs(5);
@@ -66,8 +68,12 @@ pub(super) struct PollThread {
     /// Whether the group has answered at all, be it with no partition.
     assigned: bool,
     runtime: Handle,
-    /// When the store was last asked to hand over partitions.
+    /// When the store, or the broker, was last asked about partitions that are to be taken over.
     asked_at: Option<Instant>,
+    /// What the store has not answered yet.
+    taking: Option<Taking>,
+    /// Slots that another has taken over in the store, and since when.
+    fenced: Vec<(SlotId, Instant)>,
     /// How many partitions each topic had when it was last looked at.
     partitions: HashMap<Topic, usize>,
     /// Why no event can be settled any more.
@@ -104,6 +110,8 @@ impl PollThread {
             assigned: false,
             runtime: Handle::current(),
             asked_at: None,
+            taking: None,
+            fenced: Vec::new(),
             partitions: HashMap::new(),
             failed: None,
             pruned_at: now,
@@ -164,6 +172,7 @@ impl PollThread {
             }
         }
         self.prune();
+        self.check_fenced()?;
         self.failed.clone().map_or(Ok(()), |error| Err(anyhow::Error::new(error).context("the store failed")))
     }
 
@@ -210,6 +219,13 @@ impl PollThread {
 
     /// Which errors end the run, and in which words.
     fn failed(&mut self, error: &KafkaError) -> anyhow::Result<()> {
+        self.refusal(error)?;
+        self.consumer.context().error(error.clone(), &error.to_string());
+        Ok(())
+    }
+
+    /// An error that does not pass by itself.
+    fn refusal(&self, error: &KafkaError) -> anyhow::Result<()> {
         use RDKafkaErrorCode as Code;
         if let KafkaError::MessageConsumptionFatal(code) = error {
             anyhow::bail!(
@@ -234,10 +250,7 @@ impl PollThread {
                     self.options.group.id
                 )
             }
-            _ => {
-                self.consumer.context().error(error.clone(), &error.to_string());
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 
@@ -257,6 +270,7 @@ impl PollThread {
             FromLane::KeyFull(slot) => self.assignment.key_full(slot),
             FromLane::KeyOpen(slot) => self.assignment.key_open(slot),
             FromLane::Failed(error) => self.failed = Some(error),
+            FromLane::Fenced(slot) => self.fenced.push((slot, Instant::now())),
             // Answers that came after their deadline.
             FromLane::Halted(..) | FromLane::Finished(_) => {}
         }
@@ -274,6 +288,20 @@ impl PollThread {
         {
             tracing::warn!("offsets not stored: {error}");
         }
+    }
+
+    /// Another member has taken a partition over in the store. The group says so to this one, too, before long; where it
+    /// does not, nothing of the partition would ever be handled again.
+    fn check_fenced(&mut self) -> anyhow::Result<()> {
+        self.fenced.retain(|(slot, _)| self.assignment.has(*slot));
+        let since = self.fenced.iter().find(|(_, since)| since.elapsed() > FENCED_FOR);
+        anyhow::ensure!(
+            since.is_none(),
+            "another process has taken over a partition in the store, and the group goes on giving it to this one. Started \
+             again, this one takes it back; if that repeats, two clusters or groups of the same name share one store: give \
+             each its own"
+        );
+        Ok(())
     }
 
     /// Has rows deleted that nobody will ask for again, now and then, while everything else goes on.

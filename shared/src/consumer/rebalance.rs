@@ -41,6 +41,18 @@ impl Changes {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).push_front(change);
     }
 
+    /// Whether all of these are to be given back again.
+    pub(super) fn is_revoked(&self, partitions: &TopicPartitionList) -> bool {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let revoked = |topic: &str, partition| {
+            pending.iter().any(|change| {
+                matches!(change, Change::Revoke(list) if list.find_partition(topic, partition).is_some())
+            })
+        };
+        let elements = partitions.elements();
+        !elements.is_empty() && elements.iter().all(|element| revoked(element.topic(), element.partition()))
+    }
+
     /// The commits since the last time.
     pub(super) fn take_committed(&self) -> Vec<(String, i32, i64)> {
         std::mem::take(&mut self.committed.lock().unwrap_or_else(PoisonError::into_inner))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::settling::{Then, Unsettled};
 use super::under_way::Work;
-use super::{Key, Lane};
+use super::{FromLane, Key, Lane};
 use crate::consumer::blocked_keys::Next;
 use crate::store::{Refusal, RowId, Step, Verdict, Wait};
 
@@ -175,7 +175,7 @@ impl Lane {
         cancelled.into_iter().find_map(super::UnderWay::cancel)
     }
 
-    /// Another member has the partition by now. The group will say so to this one, too.
+    /// Another member has the partition by now.
     fn fenced(&mut self, work: &Work) {
         let origin = work.arrived.record().origin();
         tracing::warn!(
@@ -184,5 +184,6 @@ impl Lane {
             origin.partition
         );
         self.forget(work.slot);
+        self.report(FromLane::Fenced(work.slot));
     }
 }

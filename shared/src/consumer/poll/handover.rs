@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
+use tokio::task::JoinHandle;
 
 use super::{PollThread, key_of, lane_of};
 use crate::consumer::lane::{FromLane, Taken, ToLane};
@@ -27,14 +30,19 @@ const STORE_ANSWER: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A partition that is to be taken over, and where the group stands in it.
-struct Start {
+pub(super) struct Start {
     topic: &'static str,
     partition: i32,
     committed: Option<i64>,
+    /// Where the partition begins and ends now, for who stops there.
+    ends: Option<(i64, i64)>,
 }
 
+/// Partitions that the store was asked for, and has not answered yet.
+pub(super) type Taking = (Vec<Start>, JoinHandle<Result<Vec<Assigned>, StoreError>>);
+
 impl PollThread {
-    /// `false` where the store does not answer: to be tried again, after polling.
+    /// `false` where the store or the broker does not answer: to be tried again, after polling.
     pub(super) fn rebalance(&mut self, change: &Change) -> anyhow::Result<bool> {
         match change {
             Change::Assign(partitions) => self.assign(partitions),
@@ -57,13 +65,19 @@ impl PollThread {
         if self.asked_at.is_some_and(|at| at.elapsed() < ASK_AGAIN) {
             return Ok(false);
         }
-        let Some(starts) = self.starts(partitions)? else { return Ok(false) };
-        let Some(taken) = self.take_over(&starts)? else { return Ok(false) };
+        if self.consumer.assignment_lost() || self.consumer.context().is_revoked(partitions) {
+            // The group has given them to another meanwhile: to take them over would shut that one out. librdkafka
+            // wants its answer, and takes them away again next; what it fetches until then belongs to no slot.
+            self.taking = None;
+            self.consumer.incremental_assign(partitions).context("cannot take partitions")?;
+            return Ok(true);
+        }
+        let Some((starts, taken)) = self.take_over(partitions)? else { return Ok(false) };
         let mut list = TopicPartitionList::new();
         for (start, assigned) in starts.iter().zip(taken) {
             let offset = self.first_offset(start, &assigned)?;
             list.add_partition_offset(start.topic, start.partition, offset)?;
-            let target = if self.options.until_caught_up { self.target(start, offset)? } else { None };
+            let target = start.ends.and_then(|ends| target(ends, offset));
             self.tell_taken(start, assigned, target);
         }
         tracing::info!("assigned {}", names(&list));
@@ -78,7 +92,7 @@ impl PollThread {
 
     fn starts(&mut self, partitions: &TopicPartitionList) -> anyhow::Result<Option<Vec<Start>>> {
         // This list holds references that would keep the consumer from closing: it ends here.
-        let Some(committed) = self.committed(partitions) else { return Ok(None) };
+        let Some(committed) = self.committed(partitions)? else { return Ok(None) };
         let mut starts = Vec::new();
         for element in committed.elements() {
             let topic = self.assignment.intern(element.topic());
@@ -89,7 +103,13 @@ impl PollThread {
             if committed.is_some() && !other.is_empty() && other != self.common.store.id() {
                 self.refuse_other_store(topic, element.partition(), other)?;
             }
-            starts.push(Start { topic, partition: element.partition(), committed });
+            let partition = element.partition();
+            let ends = match self.options.until_caught_up.then(|| self.ends(topic, partition)) {
+                None => None,
+                Some(Ok(ends)) => Some(ends),
+                Some(Err(error)) => return self.ask_again("read where a partition ends", &error),
+            };
+            starts.push(Start { topic, partition, committed, ends });
         }
         Ok(Some(starts))
     }
@@ -107,8 +127,38 @@ impl PollThread {
         Ok(())
     }
 
-    /// `None` where the store does not answer now.
-    fn take_over(&mut self, starts: &[Start]) -> anyhow::Result<Option<Vec<Assigned>>> {
+    /// `None` where the store, or the broker, does not answer now. What was asked once is waited for, and not asked again.
+    fn take_over(
+        &mut self,
+        partitions: &TopicPartitionList,
+    ) -> anyhow::Result<Option<(Vec<Start>, Vec<Assigned>)>> {
+        let (starts, mut asked) = match self.taking.take() {
+            Some(taking) => taking,
+            None => match self.starts(partitions)? {
+                Some(starts) => self.ask_for(starts),
+                None => return Ok(None),
+            },
+        };
+        let answer = self.runtime.block_on(async { tokio::time::timeout(STORE_ANSWER, &mut asked).await });
+        let reason = match answer {
+            Ok(Ok(Ok(assigned))) => {
+                self.asked_at = None;
+                return Ok(Some((starts, assigned)));
+            }
+            Ok(Ok(Err(StoreError::Unusable(reason)))) => anyhow::bail!(reason),
+            Ok(Ok(Err(StoreError::Unavailable(reason)))) => reason,
+            Ok(Err(panic)) => return Err(panic).context("taking partitions over: a bug"),
+            Err(_) => {
+                self.taking = Some((starts, asked));
+                format!("no answer within {STORE_ANSWER:?}")
+            }
+        };
+        self.asked_at = Some(Instant::now());
+        tracing::warn!("the store cannot hand partitions over, trying again: {reason}");
+        Ok(None)
+    }
+
+    fn ask_for(&self, starts: Vec<Start>) -> Taking {
         let partitions = starts
             .iter()
             .map(|start| Assignee {
@@ -120,21 +170,8 @@ impl PollThread {
                 dead_hold: self.options.on_dead == OnDead::HoldKey,
             })
             .collect();
-        let answer = self.runtime.block_on(async {
-            tokio::time::timeout(STORE_ANSWER, self.common.store.assign(partitions)).await
-        });
-        let reason = match answer {
-            Ok(Ok(assigned)) => {
-                self.asked_at = None;
-                return Ok(Some(assigned));
-            }
-            Ok(Err(StoreError::Unusable(reason))) => anyhow::bail!(reason),
-            Ok(Err(StoreError::Unavailable(reason))) => reason,
-            Err(_) => format!("no answer within {STORE_ANSWER:?}"),
-        };
-        self.asked_at = Some(Instant::now());
-        tracing::warn!("the store cannot hand partitions over, trying again: {reason}");
-        Ok(None)
+        let store = Arc::clone(&self.common.store);
+        (starts, self.runtime.spawn(async move { store.assign(partitions).await }))
     }
 
     /// Where to begin. Below what was pruned the ledger does not know any more what has taken effect.
@@ -206,42 +243,29 @@ impl PollThread {
         }
     }
 
-    /// Where the group stands. Asks until a broker answers: to guess would lose or repeat events. `None` at a stop.
-    fn committed(&self, partitions: &TopicPartitionList) -> Option<TopicPartitionList> {
-        loop {
-            let answer = self.consumer.committed_offsets(partitions.clone(), ANSWER).and_then(|committed| {
-                // The answer as a whole may be good and that for one partition not.
-                committed.elements().iter().try_for_each(TopicPartitionListElem::error)?;
-                Ok(committed)
-            });
-            match answer {
-                Ok(committed) => return Some(committed),
-                Err(_) if self.stop.load(Ordering::Acquire) => return None,
-                Err(error) => tracing::warn!("cannot read the group's offsets, trying again: {error}"),
-            }
+    /// Where the group stands: to guess would lose or repeat events. `None` where no broker answers now.
+    fn committed(&mut self, partitions: &TopicPartitionList) -> anyhow::Result<Option<TopicPartitionList>> {
+        let answer = self.consumer.committed_offsets(partitions.clone(), ANSWER).and_then(|committed| {
+            // The answer as a whole may be good and that for one partition not.
+            committed.elements().iter().try_for_each(TopicPartitionListElem::error)?;
+            Ok(committed)
+        });
+        match answer {
+            Ok(committed) => Ok(Some(committed)),
+            Err(error) => self.ask_again("read the group's offsets", &error),
         }
     }
 
-    /// Where the partition ends now; `None` where the group is there already.
-    fn target(&self, start: &Start, first: Offset) -> anyhow::Result<Option<i64>> {
-        let (low, high) = loop {
-            match self.consumer.fetch_watermarks(start.topic, start.partition, ANSWER) {
-                Err(error) if !self.stop.load(Ordering::Acquire) => {
-                    tracing::warn!(
-                        "cannot read where {}/{} ends, trying again: {error}",
-                        start.topic,
-                        start.partition
-                    );
-                }
-                answer => break answer?,
-            }
-        };
-        let first = match first {
-            Offset::Offset(offset) => offset,
-            Offset::End => high,
-            _ => low,
-        };
-        Ok((first < high).then_some(high))
+    fn ends(&self, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
+        self.consumer.fetch_watermarks(topic, partition, ANSWER)
+    }
+
+    /// After a moment, and after polling: who does not poll is taken for dead.
+    fn ask_again<T>(&mut self, what: &str, error: &KafkaError) -> anyhow::Result<Option<T>> {
+        self.asked_at = Some(Instant::now());
+        self.refusal(error)?;
+        tracing::warn!("cannot {what}, trying again: {error}");
+        Ok(None)
     }
 
     /// Lets go of partitions: everything below the highest offset started is brought to its end, nothing above
@@ -352,4 +376,14 @@ impl PollThread {
 fn names(partitions: &TopicPartitionList) -> String {
     let elements = partitions.elements();
     elements.iter().map(|e| format!("{}/{}", e.topic(), e.partition())).collect::<Vec<_>>().join(", ")
+}
+
+/// Where to stop; `None` where the group is there already.
+fn target((low, high): (i64, i64), first: Offset) -> Option<i64> {
+    let first = match first {
+        Offset::Offset(offset) => offset,
+        Offset::End => high,
+        _ => low,
+    };
+    (first < high).then_some(high)
 }

@@ -85,8 +85,20 @@ impl Store for SqliteStore {
     }
 
     fn prune(&self, below: Vec<(Ownership, i64)>, older_than: Duration) -> Answer<'_, usize> {
-        self.writer
-            .ask(move |file| file.ask(|connection, _| Ok(prune::prune(connection, &below, older_than)?)))
+        Box::pin(async move {
+            // To find them may take long where there is much that stays: nobody who writes waits for that.
+            let owned = below.clone();
+            let find = move |file: &mut File| {
+                file.ask(|connection, _| Ok(prune::find(connection, &owned, older_than)?))
+            };
+            let found = self.reader.ask(find).await?;
+            if found.is_empty() {
+                return Ok(0);
+            }
+            self.writer
+                .ask(move |file| file.ask(|connection, _| Ok(prune::delete(connection, &below, &found)?)))
+                .await
+        })
     }
 
     fn enqueue(&self, records: Vec<OutboxRecord>, read: Option<Advance>, bound: usize) -> Answer<'_, bool> {

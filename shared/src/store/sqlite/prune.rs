@@ -11,21 +11,23 @@ use crate::store::Ownership;
 /// The most rows a call, so that nobody waits long behind it.
 const MOST: usize = 5_000;
 
-pub(super) fn prune(
-    connection: &Connection,
-    below: &[(Ownership, i64)],
-    older_than: Duration,
-) -> Result<usize> {
-    let below = still_owned(connection, below)?;
-    if below.is_empty() {
-        return Ok(0);
-    }
-    let age = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
-    let rows = prunable(connection, &below, Timestamp::now().as_millisecond().saturating_sub(age))?;
+/// A row that may go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    row: i64,
+    partition: i64,
+    offset: i64,
+}
+
+/// Deletes what was found, of the partitions that are still ours. A row that is settled for good stays so: it need not be
+/// looked at again.
+pub(super) fn delete(connection: &Connection, below: &[(Ownership, i64)], found: &[Found]) -> Result<usize> {
+    let owned = still_owned(connection, below)?;
     let mut delete = connection.prepare_cached("delete from ledger where row = ?1")?;
-    let mut raised = HashMap::new();
-    for (row, partition, offset) in &rows {
-        delete.execute([row])?;
+    let (mut raised, mut deleted) = (HashMap::new(), 0);
+    for Found { row, partition, offset } in found.iter().filter(|found| owned.contains_key(&found.partition))
+    {
+        deleted += delete.execute([row])?;
         let highest = raised.entry(*partition).or_insert(*offset);
         *highest = (*highest).max(*offset);
     }
@@ -34,7 +36,7 @@ pub(super) fn prune(
     for (partition, highest) in raised {
         raise.execute((partition, highest + 1))?;
     }
-    Ok(rows.len())
+    Ok(deleted)
 }
 
 fn still_owned(connection: &Connection, below: &[(Ownership, i64)]) -> Result<HashMap<i64, i64>> {
@@ -48,13 +50,19 @@ fn still_owned(connection: &Connection, below: &[(Ownership, i64)]) -> Result<Ha
     Ok(kept)
 }
 
-/// Row, partition and offset of the lowest rows to delete. Rows lie in the order in which they were made: what comes
-/// after the first that is too young is younger still.
-fn prunable(
+/// The lowest rows that may go. Rows lie in the order in which they were made: what comes after the first that is too
+/// young is younger still.
+pub(super) fn find(
     connection: &Connection,
-    below: &HashMap<i64, i64>,
-    settled_by: i64,
-) -> Result<Vec<(i64, i64, i64)>> {
+    below: &[(Ownership, i64)],
+    older_than: Duration,
+) -> Result<Vec<Found>> {
+    let below = still_owned(connection, below)?;
+    if below.is_empty() {
+        return Ok(Vec::new());
+    }
+    let age = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
+    let settled_by = Timestamp::now().as_millisecond().saturating_sub(age);
     let mut statement = connection
         .prepare_cached("select row, partition, offset, status, seen, settled from ledger order by row")?;
     let mut rows = statement.query([])?;
@@ -67,7 +75,7 @@ fn prunable(
         let is_below = below.get(&partition).is_some_and(|below| offset < *below);
         let is_for_good = matches!(row.get(3)?, 2 | 6 | 7 | 8);
         if is_below && is_for_good && row.get::<_, Option<i64>>(5)?.is_some_and(|at| at <= settled_by) {
-            found.push((row.get(0)?, partition, offset));
+            found.push(Found { row: row.get(0)?, partition, offset });
         }
     }
     Ok(found)
