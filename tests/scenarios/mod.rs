@@ -5,6 +5,7 @@ mod failing;
 mod interrupted;
 mod journey;
 mod ledger;
+mod network;
 mod odd_records;
 mod odd_values;
 mod other_clients;
@@ -22,6 +23,7 @@ use crate::harness::Scenario;
 /// All of them; long ones first, so that none runs alone at the end.
 pub fn all() -> Vec<Scenario> {
     [
+        network::scenarios(),
         sharing::scenarios(),
         outbox::scenarios(),
         outages::scenarios(),
