@@ -14,6 +14,7 @@ mod outbox;
 mod quick_start;
 mod refused_letters;
 mod sharing;
+mod topic_changes;
 mod unhandled;
 mod usage;
 mod work;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Scenario> {
         refused_letters::scenarios(),
         committed::scenarios(),
         failing::scenarios(),
+        topic_changes::scenarios(),
         journey::scenarios(),
         odd_records::scenarios(),
         odd_values::scenarios(),
