@@ -1,6 +1,7 @@
 //! The tests. Each says which change of the code it catches.
 
 mod committed;
+mod damage;
 mod failing;
 mod interrupted;
 mod journey;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Scenario> {
     [
         network::scenarios(),
         sharing::scenarios(),
+        damage::scenarios(),
         outbox::scenarios(),
         outages::scenarios(),
         quick_start::scenarios(),
