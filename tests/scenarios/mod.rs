@@ -1,5 +1,6 @@
 //! The tests. Each says which change of the code it catches.
 
+mod access;
 mod committed;
 mod damage;
 mod failing;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Scenario> {
     [
         network::scenarios(),
         sharing::scenarios(),
+        access::scenarios(),
         damage::scenarios(),
         outbox::scenarios(),
         outages::scenarios(),
