@@ -20,6 +20,8 @@ pub enum Need {
     Outage,
     /// Kafka from jars for this test alone.
     Own,
+    /// Minutes.
+    Long,
     /// A broker that refuses a topic when told to.
     Refusals,
     /// Static membership that the broker honours.

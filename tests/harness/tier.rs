@@ -75,6 +75,9 @@ impl Stage {
                  PAIR_KAFKA_CONTROL"
                     .to_owned(),
             ),
+            (Need::Long, _) => std::env::var_os("PAIR_TEST_LONG")
+                .is_none()
+                .then(|| "it takes minutes: set PAIR_TEST_LONG=1 to run it".to_owned()),
             (Need::Kcat, _) => tools::kcat_missing(),
             (Need::Python, Tier::Embedded) => {
                 Some("kafka-python asks for more than the embedded broker answers".to_owned())

@@ -8,6 +8,7 @@ mod interrupted;
 mod journey;
 mod ledger;
 mod network;
+mod nodes;
 mod odd_records;
 mod odd_values;
 mod other_clients;
@@ -26,6 +27,7 @@ use crate::harness::Scenario;
 /// All of them; long ones first, so that none runs alone at the end.
 pub fn all() -> Vec<Scenario> {
     [
+        nodes::scenarios(),
         network::scenarios(),
         sharing::scenarios(),
         access::scenarios(),
