@@ -2,7 +2,8 @@
 //!
 //! Data is a script: `ok`, `sleep MILLIS`, `fail TIMES` (transient), `refuse TIMES` (transient that often, then
 //! permanent), `panic`, `hang TIMES` (never answers that often), `need FILE` (transient while it is not there),
-//! `effect 1` (writes a row of `test_applied`); what follows names the event. A success is logged as the handler `log` does it.
+//! `effect MILLIS` (writes a row of `test_applied` after so long); what follows names the event. In JSON it is the member
+//! `do`. A success is logged as the handler `log` does it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -69,7 +70,9 @@ impl Handler for Scripted {
         Schema { migrations: &TABLES, statements: &STATEMENTS }
     }
 
-    async fn handle(&self, event: &Event, script: String) -> Result<Effects, HandleError> {
+    async fn handle(&self, event: &Event, data: String) -> Result<Effects, HandleError> {
+        let json = serde_json::from_str::<serde_json::Value>(&data);
+        let script = json.ok().and_then(|json| json["do"].as_str().map(str::to_owned)).unwrap_or(data);
         let id = event.id().into_owned();
         let attempt = {
             let mut attempts = self.attempts.lock().unwrap();
@@ -82,7 +85,7 @@ impl Handler for Scripted {
         let what = words.next().unwrap_or_default();
         let number: u64 = words.next().and_then(|word| word.parse().ok()).unwrap_or_default();
         match what {
-            "sleep" => tokio::time::sleep(Duration::from_millis(number)).await,
+            "sleep" | "effect" => tokio::time::sleep(Duration::from_millis(number)).await,
             "fail" | "refuse" if attempt <= number => return Err(HandleError::transient("as told")),
             "refuse" => return Err(HandleError::permanent("refused as told")),
             "need" if !script.split(' ').nth(1).is_some_and(|file| Path::new(file).exists()) => {

@@ -5,13 +5,15 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 use shared::broker::{EmbeddedBroker, Options};
 
 use super::container::Container;
+use super::own::Node;
 use super::records::Records;
 use super::wait::eventually;
 
@@ -29,6 +31,13 @@ pub enum Broker {
     Container(Arc<Container>),
     /// This test's own.
     Embedded(EmbeddedBroker),
+    /// This test's own, from jars.
+    Own {
+        /// Where they are, by commas.
+        address: String,
+        /// One or more.
+        nodes: Vec<Node>,
+    },
 }
 
 impl Broker {
@@ -45,7 +54,7 @@ impl Broker {
     /// What clients take as `bootstrap.servers`.
     pub fn address(&self) -> String {
         match self {
-            Self::Given { address, .. } => address.clone(),
+            Self::Given { address, .. } | Self::Own { address, .. } => address.clone(),
             Self::Container(container) => container.address.clone(),
             Self::Embedded(broker) => broker.address(),
         }
@@ -56,7 +65,8 @@ impl Broker {
         match self {
             Self::Embedded(broker) => broker.create_topic(name, partitions).unwrap(),
             _ => self.administrate(async |admin, options| {
-                let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+                // As many replicas as that broker is set to.
+                let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(-1));
                 let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
                 admin.create_topics([&topic], options).await.unwrap()[0].as_ref().unwrap();
             }),
@@ -86,6 +96,32 @@ impl Broker {
         }
     }
 
+    /// Gives a topic more partitions.
+    pub fn grow(&self, topic: &str, partitions: usize) {
+        self.administrate(async |admin, options| {
+            let more = NewPartitions::new(topic, partitions);
+            admin.create_partitions([&more], options).await.unwrap()[0].as_ref().unwrap();
+        });
+    }
+
+    /// Deletes the records of a partition below an offset.
+    pub fn delete_below(&self, topic: &str, partition: i32, offset: i64) {
+        self.administrate(async |admin, options| {
+            let mut below = TopicPartitionList::new();
+            below.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+            let deleted = admin.delete_records(&below, options).await.unwrap();
+            deleted.elements()[0].error().unwrap();
+        });
+    }
+
+    /// The test's own Kafka.
+    pub fn nodes(&self) -> &[Node] {
+        match self {
+            Self::Own { nodes, .. } => nodes,
+            _ => panic!("checked before the test"),
+        }
+    }
+
     fn administrate(&self, work: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions)) {
         let admin: AdminClient<_> =
             ClientConfig::new().set("bootstrap.servers", self.address()).create().unwrap();
@@ -100,6 +136,7 @@ impl Broker {
             Self::Given { control, .. } => run(control.as_ref(), "kill"),
             Self::Container(container) => container.kill(),
             Self::Embedded(broker) => broker.set_down(true).unwrap(),
+            Self::Own { nodes, .. } => nodes.iter().for_each(Node::kill),
         }
     }
 
@@ -109,6 +146,7 @@ impl Broker {
             Self::Given { control, .. } => run(control.as_ref(), "start"),
             Self::Container(container) => container.restart(),
             Self::Embedded(broker) => broker.set_down(false).unwrap(),
+            Self::Own { nodes, .. } => nodes.iter().for_each(Node::start),
         }
         let records = Records::new(self.address());
         eventually(Duration::from_mins(1), "the broker is back", || records.answers().then_some(()));

@@ -8,7 +8,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::DeliveryResult;
-use rdkafka::metadata::MetadataPartition;
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -119,6 +119,21 @@ impl Records {
         let metadata = consumer.fetch_metadata(Some(topic), ANSWER).unwrap();
         let found = metadata.topics().first().filter(|topic| topic.error().is_none());
         found.map_or_else(Vec::new, |topic| topic.partitions().iter().map(MetadataPartition::id).collect())
+    }
+
+    /// In how many places at least each partition is as it should be.
+    pub fn in_sync(&self, topic: &str) -> usize {
+        let consumer: BaseConsumer = self.config().create().unwrap();
+        let Ok(metadata) = consumer.fetch_metadata(Some(topic), ANSWER) else { return 0 };
+        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+        partitions.map(|partition| partition.isr().len()).min().unwrap_or(0)
+    }
+
+    /// The number of the node that leads that partition.
+    pub fn leader(&self, topic: &str, partition: usize) -> usize {
+        let consumer: BaseConsumer = self.config().create().unwrap();
+        let metadata = consumer.fetch_metadata(Some(topic), ANSWER).unwrap();
+        metadata.topics()[0].partitions()[partition].leader() as usize
     }
 
     /// The group's committed offset of each partition that has one.

@@ -18,6 +18,10 @@ pub enum Need {
     Admin,
     /// A broker that may be killed.
     Outage,
+    /// Kafka from jars for this test alone.
+    Own,
+    /// Minutes.
+    Long,
     /// A broker that refuses a topic when told to.
     Refusals,
     /// Static membership that the broker honours.
@@ -80,6 +84,9 @@ fn attempt(stage: &Stage, scenario: &Scenario) -> Result<Completion, Failed> {
     let alone = stage.is_shared() && scenario.needs.contains(&Need::Outage);
     let _quiet = alone.then(|| stage.quiet.write().unwrap_or_else(PoisonError::into_inner));
     let _together = (!alone).then(|| stage.quiet.read().unwrap_or_else(PoisonError::into_inner));
+    // Each is a Java machine or three, and what they test is timed.
+    let own = scenario.needs.contains(&Need::Own);
+    let _turn = own.then(|| stage.own.lock().unwrap_or_else(PoisonError::into_inner));
     let start = Instant::now();
     let test = Test::new(stage.broker());
     let result = catch_unwind(AssertUnwindSafe(|| (scenario.run)(&test)));

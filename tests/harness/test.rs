@@ -12,6 +12,9 @@ use super::log::Log;
 use super::process::Process;
 use super::records::Records;
 
+/// Programs by name, and what they print.
+type Started = Vec<(String, Arc<Log>)>;
+
 /// What a scenario works with. Topic and group are fresh, so that tests do not see each other.
 #[derive(Debug)]
 pub struct Test {
@@ -26,7 +29,7 @@ pub struct Test {
     /// Where its members have their ledger, all in one file; or in one database of the server in `PAIR_TEST_STORE`.
     store: TempDir,
     server: Option<String>,
-    started: Mutex<Vec<(String, Arc<Log>)>>,
+    started: Arc<Mutex<Started>>,
 }
 
 impl Test {
@@ -41,12 +44,19 @@ impl Test {
             group: format!("pair-{unique}"),
             store: tempfile::tempdir().unwrap(),
             server: std::env::var("PAIR_TEST_STORE").ok(),
-            started: Mutex::default(),
+            started: Arc::default(),
         };
         if let Some(server) = &test.server {
             super::database::make(server, &test.database());
         }
         test
+    }
+
+    /// One on another broker, whose programs this one reports.
+    pub fn on(&self, broker: Broker) -> Self {
+        let mut other = Self::new(broker);
+        other.started = Arc::clone(&self.started);
+        other
     }
 
     /// Makes the test's topic, with room for large records, and gives its name.

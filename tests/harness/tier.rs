@@ -1,7 +1,7 @@
 //! Which kind of broker the run is on, chosen once.
 
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use super::broker::Broker;
 use super::container::Container;
@@ -25,6 +25,8 @@ pub struct Stage {
     tier: Tier,
     /// Held for writing by a test that takes down the broker which others use.
     pub(super) quiet: RwLock<()>,
+    /// Held by a test that starts brokers of its own.
+    pub(super) own: Mutex<()>,
 }
 
 impl Stage {
@@ -33,7 +35,7 @@ impl Stage {
         let (tier, why) = choose();
         println!("broker: {why}");
         build();
-        Arc::new(Self { tier, quiet: RwLock::new(()) })
+        Arc::new(Self { tier, quiet: RwLock::new(()), own: Mutex::new(()) })
     }
 
     /// The broker for one test.
@@ -67,6 +69,15 @@ impl Stage {
                 "nobody may restart the broker given: name a script in PAIR_KAFKA_CONTROL that takes kill and start"
                     .to_owned(),
             ),
+            (Need::Own, Tier::Given { control: Some(_), .. }) => None,
+            (Need::Own, _) => Some(
+                "it starts Kafka from jars for itself: name a running one in KAFKA_BOOTSTRAP_SERVERS and .ci/kafka in \
+                 PAIR_KAFKA_CONTROL"
+                    .to_owned(),
+            ),
+            (Need::Long, _) => std::env::var_os("PAIR_TEST_LONG")
+                .is_none()
+                .then(|| "it takes minutes: set PAIR_TEST_LONG=1 to run it".to_owned()),
             (Need::Kcat, _) => tools::kcat_missing(),
             (Need::Python, Tier::Embedded) => {
                 Some("kafka-python asks for more than the embedded broker answers".to_owned())

@@ -1,10 +1,14 @@
 //! The tests. Each says which change of the code it catches.
 
+mod access;
 mod committed;
+mod damage;
 mod failing;
 mod interrupted;
 mod journey;
 mod ledger;
+mod network;
+mod nodes;
 mod odd_records;
 mod odd_values;
 mod other_clients;
@@ -13,6 +17,7 @@ mod outbox;
 mod quick_start;
 mod refused_letters;
 mod sharing;
+mod topic_changes;
 mod unhandled;
 mod usage;
 mod work;
@@ -22,7 +27,11 @@ use crate::harness::Scenario;
 /// All of them; long ones first, so that none runs alone at the end.
 pub fn all() -> Vec<Scenario> {
     [
+        nodes::scenarios(),
+        network::scenarios(),
         sharing::scenarios(),
+        access::scenarios(),
+        damage::scenarios(),
         outbox::scenarios(),
         outages::scenarios(),
         quick_start::scenarios(),
@@ -31,6 +40,7 @@ pub fn all() -> Vec<Scenario> {
         refused_letters::scenarios(),
         committed::scenarios(),
         failing::scenarios(),
+        topic_changes::scenarios(),
         journey::scenarios(),
         odd_records::scenarios(),
         odd_values::scenarios(),

@@ -10,11 +10,15 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 use tokio::sync::oneshot;
 
+use super::refusal::Refusals;
 use super::{Connection, Context, MAX_RECORD_BYTES};
 use crate::topic::Topic;
 
 /// How long a broker may take to answer before it counts as absent.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// For so long nothing more may come of what librdkafka has to say about a failure.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// A topic that must be there.
 #[derive(Debug, Clone)]
@@ -27,28 +31,48 @@ pub struct TopicSpec {
 
 /// No broker answered, or the one that did refused us.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "no Kafka broker answers at {address} ({reason})\n\
-     Start one with `docker compose up -d --wait`, or without Docker: \
-     `cargo run -p service-b -- --embedded-broker`.\n\
-     If yours is elsewhere: --bootstrap-servers HOST:PORT or KAFKA_BOOTSTRAP_SERVERS."
-)]
-pub struct Unreachable {
-    address: String,
-    reason: String,
+pub enum Unreachable {
+    /// Nobody is there, or nobody who speaks Kafka.
+    #[error(
+        "no Kafka broker answers at {address} ({reason})\n\
+         Start one with `docker compose up -d --wait`, or without Docker: \
+         `cargo run -p service-b -- --embedded-broker`.\n\
+         If yours is elsewhere: --bootstrap-servers HOST:PORT or KAFKA_BOOTSTRAP_SERVERS."
+    )]
+    Absent {
+        /// As it was given.
+        address: String,
+        /// What happened.
+        reason: String,
+    },
+    /// Somebody is there and does not take our user, password or certificate, or has one that we do not take.
+    #[error("Kafka at {address} refuses us: {reason}\nCheck --kafka security.protocol, sasl.* and ssl.*")]
+    Refused {
+        /// As it was given.
+        address: String,
+        /// librdkafka's words.
+        reason: String,
+    },
 }
 
 /// Asks the broker for its metadata, within five seconds.
 ///
 /// # Errors
-/// Nobody answers at that address.
+/// Nobody answers at that address, or who does refuses us.
 pub async fn reach(connection: &Connection) -> anyhow::Result<()> {
     let connection = connection.clone();
-    on_a_thread(move || match asking(&connection)?.fetch_metadata(None, PATIENCE) {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            Err(Unreachable { address: connection.bootstrap_servers.clone(), reason: reason(&error) }.into())
+    on_a_thread(move || {
+        let config = connection.asking()?;
+        let client = BaseConsumer::from_config_and_context(&config, Refusals::default())?;
+        let Err(error) = client.fetch_metadata(None, PATIENCE) else { return Ok(()) };
+        // What went wrong on the way waits to be polled.
+        while client.poll(QUIET).is_some() {}
+        let address = connection.bootstrap_servers;
+        Err(match client.context().last() {
+            Some(reason) => Unreachable::Refused { address, reason },
+            None => Unreachable::Absent { address, reason: reason(&error) },
         }
+        .into())
     })
     .await
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod context;
 mod property;
+mod refusal;
 mod settings;
 
 pub use self::admin::{TopicSpec, Unreachable, ensure_topics, may_pass, reach};

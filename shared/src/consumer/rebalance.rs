@@ -94,7 +94,10 @@ impl ConsumerContext for Changes {
                 }
             }
             // The next commit, a second later, covers what this one should have.
-            Err(error) => self.context.error(error, "offsets not committed"),
+            Err(error) => {
+                let reason = format!("offsets not committed: {error}");
+                self.context.error(error, &reason);
+            }
         }
     }
 }
