@@ -94,7 +94,7 @@ impl Outbox {
         batch: &Batch,
         read: Option<(&str, Position, Position)>,
     ) -> Result<bool, StoreError> {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut is_unsure) = (FIRST_PAUSE, false);
         loop {
             match self.store.enqueue(batch.records.clone(), read.map(advance), self.bound).await {
                 Ok(is_added) => {
@@ -105,16 +105,22 @@ impl Outbox {
                     tracing::warn!("the outbox takes nothing, trying again in {pause:?}: {reason}");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
+                    is_unsure = true;
                 }
-                Err(unusable) => return Err(unusable),
+                Err(unusable) if !is_unsure => return Err(unusable),
+                // It may be ourselves who have moved the source: a commit that was waited for in vain, and came late.
+                Err(unusable) => return if self.is_added(read).await { Ok(true) } else { Err(unusable) },
             }
             // The answer may have been lost, and not the question.
-            if let Some((source, _, to)) = read
-                && self.position(source).await == Ok(to)
-            {
+            if self.is_added(read).await {
                 return Ok(true);
             }
         }
+    }
+
+    async fn is_added(&self, read: Option<(&str, Position, Position)>) -> bool {
+        let Some((source, _, to)) = read else { return false };
+        self.position(source).await == Ok(to)
     }
 
     /// Waits until everything that is in the outbox, and can be published, has been.

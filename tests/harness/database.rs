@@ -17,6 +17,16 @@ pub fn number(store: &str, sql: &str) -> i64 {
     psql(&format!("{store}?{options}"), sql).parse().unwrap()
 }
 
+/// Changes what is in the store, beside those who work with it.
+pub fn change(store: &str, sql: &str) {
+    if let Some(file) = store.strip_prefix("sqlite:") {
+        let connection = Connection::open(file).unwrap();
+        connection.busy_timeout(Duration::from_secs(10)).unwrap();
+        return connection.execute_batch(sql).unwrap();
+    }
+    psql(&format!("{store}?options=-csearch_path%3Devent_store,public"), sql);
+}
+
 /// Whether a file can be written now. A server ends a transaction in which nothing happens.
 pub fn is_free(store: &str) -> bool {
     let Some(file) = store.strip_prefix("sqlite:") else { return true };

@@ -91,6 +91,12 @@ impl Test {
         super::database::number(&self.store(), query)
     }
 
+    /// Changes what is in the store, as nobody should; the statement for SQLite, and that for PostgreSQL.
+    pub fn change_store(&self, sqlite: &str, postgres: &str) {
+        let store = self.store();
+        super::database::change(&store, if store.starts_with("sqlite:") { sqlite } else { postgres });
+    }
+
     /// Whether the store can be written, by somebody else than who is in the middle of it.
     pub fn store_is_free(&self) -> bool {
         super::database::is_free(&self.store())

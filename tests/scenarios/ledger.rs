@@ -17,6 +17,7 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario!(an_outage_of_all_keys_kills_no_event),
         scenario!(a_scheduled_event_waits_and_an_expired_one_is_not_handled),
         scenario!(a_store_that_is_locked_is_waited_for),
+        scenario!(a_member_shut_out_for_good_ends_and_goes_on_when_started_again),
     ]
 }
 
@@ -26,6 +27,25 @@ fn applied(test: &Test) -> (i64, i64) {
         test.sql(&format!("select {what} from test_applied where consumer_group = '{}'", test.group))
     };
     (of("count(*)"), of("count(distinct number)"))
+}
+
+/// Catches: a member that goes on with a partition that nobody handles any more.
+fn a_member_shut_out_for_good_ends_and_goes_on_when_started_again(test: &Test) {
+    const COUNT: usize = 60;
+    let topic = test.topic(1);
+    test.records.send(topic, &numbered("effect 1", 0, COUNT / 2, 7));
+    let mut b = test.scripted(&[]);
+    b.wait_for_line("assigned", soon());
+    eventually(soon(), "half are handled", || (applied(test).0 == COUNT as i64 / 2).then_some(()));
+    test.change_store("update partitions set epoch = epoch + 1", "update partition set epoch = epoch + 1");
+    test.records.send(topic, &numbered("effect 1", COUNT / 2, COUNT / 2, 7));
+    assert_eq!(b.exit_code(Duration::from_mins(2)), Some(1));
+    let said = b.stderr().concat();
+    assert!(said.contains("goes on giving it to this one"), "{said}");
+    assert_eq!(applied(test).0, COUNT as i64 / 2);
+    let mut again = test.scripted(&["--until-caught-up"]);
+    assert_eq!(again.exit_code(soon()), Some(0));
+    assert_eq!(applied(test), (COUNT as i64, COUNT as i64));
 }
 
 fn short_session(test: &Test) -> Vec<&'static str> {

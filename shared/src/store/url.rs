@@ -1,5 +1,6 @@
 //! Where the store is, as people write it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -84,15 +85,36 @@ impl fmt::Debug for StoreUrl {
 
 /// Opens the store, makes it if it is not there, and prepares what handlers bring.
 pub(crate) async fn open(url: &StoreUrl, schemas: &[Schema]) -> Result<Arc<dyn Store>, StoreError> {
+    let migrations = schemas.iter().flat_map(|schema| schema.migrations);
+    one_text_a_name("migration", migrations.map(|one| (one.name, (one.sqlite, one.postgres))))?;
+    let statements = schemas.iter().flat_map(|schema| schema.statements);
+    one_text_a_name("statement", statements.map(|one| (one.name, (one.sqlite, one.postgres))))?;
     match url {
         StoreUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, schemas).await?)),
         StoreUrl::Postgres(url) => Ok(Arc::new(Postgres::open(url, schemas).await?)),
     }
 }
 
+/// Two handlers may share what they need, but not a name for two things.
+fn one_text_a_name<T: PartialEq + Copy>(
+    what: &str,
+    named: impl Iterator<Item = (&'static str, T)>,
+) -> Result<(), StoreError> {
+    let mut texts = HashMap::new();
+    for (name, text) in named {
+        if *texts.entry(name).or_insert(text) != text {
+            let error =
+                format!("two handlers have a {what} {name:?}, with different texts: rename one of them");
+            return Err(StoreError::Unusable(error));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Migration;
 
     fn parse(text: &str) -> Result<StoreUrl, String> {
         text.parse().map_err(|BadStoreUrl(problem)| problem)
@@ -107,6 +129,17 @@ mod tests {
         for server in ["postgres://u:p@h/db", "postgresql://h"] {
             assert_eq!(parse(server), Ok(StoreUrl::Postgres(server.to_owned())));
         }
+    }
+
+    #[tokio::test]
+    async fn two_migrations_of_one_name_are_refused() {
+        static TWO: [Migration; 2] = [
+            Migration { name: "m", sqlite: "select 1", postgres: "select 1" },
+            Migration { name: "m", sqlite: "select 2", postgres: "select 1" },
+        ];
+        let schema = Schema { migrations: &TWO, statements: &[] };
+        let error = open(&"sqlite:/nonexistent/x.db".parse().expect("a URL"), &[schema]).await;
+        assert!(matches!(error, Err(StoreError::Unusable(reason)) if reason.contains("rename")));
     }
 
     #[test]

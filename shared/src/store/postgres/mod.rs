@@ -32,7 +32,6 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -74,16 +73,6 @@ impl Postgres {
     pub(crate) async fn open(url: &str, schemas: &[Schema]) -> Result<Self, StoreError> {
         let address = Address::parse(url)?;
         let migrations: Vec<_> = schemas.iter().flat_map(|schema| schema.migrations).collect();
-        let statements: Vec<_> =
-            schemas.iter().flat_map(|schema| schema.statements.iter().copied()).collect();
-        one_text_a_name(
-            "migration",
-            migrations.iter().map(|migration| (migration.name, migration.postgres)),
-        )?;
-        one_text_a_name(
-            "statement",
-            statements.iter().map(|statement| (statement.name, statement.postgres)),
-        )?;
         let id = migrate::migrate(&Session::connect(&address).await?, &address, &migrations).await?;
         let statements: Vec<_> =
             schemas.iter().flat_map(|schema| schema.statements.iter().copied()).collect();
@@ -203,22 +192,6 @@ impl Store for Postgres {
         }
         .boxed()
     }
-}
-
-/// Two handlers may share what they need, but not a name for two things.
-fn one_text_a_name(
-    what: &str,
-    named: impl Iterator<Item = (&'static str, &'static str)>,
-) -> Result<(), StoreError> {
-    let mut texts = HashMap::new();
-    for (name, text) in named {
-        if *texts.entry(name).or_insert(text) != text {
-            let error =
-                format!("two handlers have a {what} {name:?}, with different texts: rename one of them");
-            return Err(StoreError::Unusable(error));
-        }
-    }
-    Ok(())
 }
 
 /// In milliseconds, a hundred years at most: further no clock of a database needs to count.

@@ -9,7 +9,7 @@ use tokio_postgres::types::{FromSql, ToSql};
 use tokio_postgres::{Client, NoTls, Row, Statement as Prepared};
 
 use super::address::{Address, CONNECT};
-use super::error::{Trouble, in_words};
+use super::error::{Trouble, in_place};
 use crate::store::{Statement, StoreError};
 
 /// A parameter of one of the store's own statements.
@@ -85,12 +85,8 @@ impl Session {
         }
         for &statement in statements {
             let prepared = session.client.prepare(statement.postgres).await.map_err(|error| {
-                if error.as_db_error().is_none() {
-                    return Trouble::of_connecting(&error, &address.place);
-                }
-                let name = statement.name;
-                let reason = in_words(&error);
-                StoreError::Unusable(format!("{}: statement {name:?}: {reason}", address.place))
+                let what = format!("{}: statement {:?}", address.place, statement.name);
+                in_place(Trouble::of_store(&error), &what)
             })?;
             session.effects.insert(statement.name, (statement, prepared));
         }

@@ -8,8 +8,9 @@ use rusqlite::{Connection, OptionalExtension, Result};
 use super::trouble::Failure;
 use crate::store::{Advance, OutboxRecord, OutboxRow, Remaining, SourcePosition};
 
-/// No lease is longer, in milliseconds: one that seems to be comes from before the clock was set back.
-const LONGEST_LEASE: i64 = 3_600_000;
+/// A lease that seems to be longer, in milliseconds, comes from before the clock was set back. Shorter than this, two could
+/// relay for a moment after a small step of the clock; longer, nobody would for a long time after a large one.
+const LONGEST_LEASE: i64 = 300_000;
 
 pub(super) fn add(connection: &Connection, record: &OutboxRecord) -> Result<(), Failure> {
     connection
