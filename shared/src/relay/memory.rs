@@ -83,7 +83,7 @@ impl Store for Memory {
         self.now(|| self.positions.lock().expect("positions").get(source).cloned())
     }
 
-    fn outbox(&self, most: usize, bytes: usize) -> Answer<'_, Vec<OutboxRow>> {
+    fn outbox(&self, most: usize, bytes: usize, held: Vec<String>) -> Answer<'_, Vec<OutboxRow>> {
         self.now(|| {
             let mut total = 0;
             let is_room = |row: &OutboxRow| {
@@ -91,7 +91,8 @@ impl Store for Memory {
                 total += row.packed.len();
                 before < bytes
             };
-            self.rows().into_iter().take(most).take_while(is_room).collect()
+            let rows = self.rows().into_iter().filter(|row| !held.contains(&row.topic));
+            rows.take(most).take_while(is_room).collect()
         })
     }
 

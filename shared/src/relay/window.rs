@@ -61,9 +61,9 @@ impl Window {
         !self.is_alone && self.in_flight.len() <= MOST_ROWS / 2 && self.bytes <= MOST_BYTES / 2
     }
 
-    /// Of the lowest rows, in order, the indices of those to send now, in that order. `is_held` names topics that take
-    /// nothing for a while. Later rows of a topic and key wait behind one that may not go; a null key holds nothing.
-    pub(super) fn choose(&mut self, rows: &[OutboxRow], is_held: impl Fn(&str) -> bool) -> Vec<usize> {
+    /// Of the lowest rows, in order, the indices of those to send now, in that order. Later rows of a topic and key wait
+    /// behind one that may not go; a null key holds nothing.
+    pub(super) fn choose(&mut self, rows: &[OutboxRow]) -> Vec<usize> {
         let (mut chosen, mut behind, mut first) = (Vec::new(), HashSet::new(), HashSet::new());
         let (mut count, mut bytes) = (self.in_flight.len(), self.bytes);
         self.stuck = Stuck::default();
@@ -73,7 +73,7 @@ impl Window {
                 continue;
             }
             let key = Record::packed_key(&row.packed).map(|key| (row.topic.as_str(), key));
-            if row.refused.is_some() || is_held(&row.topic) || key.is_some_and(|key| behind.contains(&key)) {
+            if row.refused.is_some() || key.is_some_and(|key| behind.contains(&key)) {
                 self.stuck.add(row);
                 behind.extend(key);
                 continue;

@@ -147,8 +147,8 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     fn position(&self, source: &str) -> Answer<'_, Option<SourcePosition>>;
 
     /// The lowest rows of the outbox, in order: so many at most, and none after those that hold so many bytes together, but
-    /// at least one. Those that the broker has refused are among them, with their reason.
-    fn outbox(&self, most: usize, bytes: usize) -> Answer<'_, Vec<OutboxRow>>;
+    /// at least one. Those that the broker has refused are among them, with their reason; those for `held` topics are not.
+    fn outbox(&self, most: usize, bytes: usize, held: Vec<String>) -> Answer<'_, Vec<OutboxRow>>;
 
     /// How many rows the outbox holds, those refused included, and how many of them the broker has refused.
     fn remaining(&self) -> Answer<'_, Remaining>;

@@ -1,7 +1,5 @@
 //! A look at the outbox, and what to send of it.
 
-use std::collections::HashSet;
-
 use rdkafka::error::RDKafkaErrorCode;
 use tokio::time::Instant;
 
@@ -16,15 +14,15 @@ impl Pump {
     /// Reads the lowest rows, and sends what may go.
     pub(super) async fn look(&mut self) -> Result<(), StoreError> {
         let (most, bytes) = self.window.limits();
-        let rows = self.lease.within(self.store.outbox(most, bytes)).await?;
-        let is_held: HashSet<_> =
-            rows.iter().map(|row| row.topic.as_str()).filter(|topic| self.is_held(topic)).collect();
-        let chosen = self.window.choose(&rows, |topic| is_held.contains(topic));
+        // What is held is not read either: it may be very much, and would be read again each time.
+        let held: Vec<String> = self.held.keys().filter(|topic| self.is_held(topic)).cloned().collect();
+        let rows = self.lease.within(self.store.outbox(most, bytes, held.clone())).await?;
+        let chosen = self.window.choose(&rows);
         let is_quiet = chosen.is_empty() && self.window.len() == 0;
         // All that was read is stuck, and there may be more above: the next look reads further.
         let is_cut = rows.len() >= most || rows.iter().map(|row| row.packed.len()).sum::<usize>() >= bytes;
         self.is_pressed |= is_quiet && is_cut;
-        let is_idle = is_quiet && !is_cut && is_held.is_empty();
+        let is_idle = is_quiet && !is_cut && held.is_empty();
         if self.lease.is_held() && Instant::now() >= self.send_after {
             self.send(chosen.into_iter().filter_map(|index| rows.get(index)));
         }

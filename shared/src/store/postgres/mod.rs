@@ -149,9 +149,11 @@ impl Store for Postgres {
         .boxed()
     }
 
-    fn outbox(&self, most: usize, bytes: usize) -> Answer<'_, Vec<OutboxRow>> {
+    fn outbox(&self, most: usize, bytes: usize, held: Vec<String>) -> Answer<'_, Vec<OutboxRow>> {
         async move {
-            let rows = |session: Arc<Session>| async move { outbox::lowest(&session, most, bytes).await };
+            let held = &held;
+            let rows =
+                |session: Arc<Session>| async move { outbox::lowest(&session, most, bytes, held).await };
             Ok(self.outbox.transaction(rows).await?)
         }
         .boxed()

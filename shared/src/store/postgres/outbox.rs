@@ -70,14 +70,19 @@ pub(super) async fn position(session: &Session, source: &str) -> Result<Option<S
 }
 
 /// From the lowest row, always: one with a lower number may have been committed since.
-pub(super) async fn lowest(session: &Session, most: usize, bytes: usize) -> Result<Vec<OutboxRow>, Trouble> {
+pub(super) async fn lowest(
+    session: &Session,
+    most: usize,
+    bytes: usize,
+    held: &[String],
+) -> Result<Vec<OutboxRow>, Trouble> {
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let lowest = "with lowest as (
             select number, topic, packed, refused,
                 sum(length(packed)) over (order by number) - length(packed) as before
-            from (select * from event_store.outbox order by number limit $1) as rows)
+            from (select * from event_store.outbox where topic <> all($3) order by number limit $1) as rows)
         select number, topic, packed, refused from lowest where before < $2 order by number";
-    let rows = session.query(lowest, &[&count(most), &count(bytes)]).await?;
+    let rows = session.query(lowest, &[&count(most), &count(bytes), &Column(held.to_vec())]).await?;
     rows.iter()
         .map(|row| {
             let is_refused = field::<Option<&[u8]>>(row, 3)?.is_some();

@@ -112,8 +112,9 @@ impl Store for SqliteStore {
         self.reader.ask(move |file| file.ask(|connection, _| Ok(outbox::position(connection, &source)?)))
     }
 
-    fn outbox(&self, most: usize, bytes: usize) -> Answer<'_, Vec<OutboxRow>> {
-        self.reader.ask(move |file| file.ask(|connection, _| Ok(outbox::lowest(connection, most, bytes)?)))
+    fn outbox(&self, most: usize, bytes: usize, held: Vec<String>) -> Answer<'_, Vec<OutboxRow>> {
+        self.reader
+            .ask(move |file| file.ask(|connection, _| Ok(outbox::lowest(connection, most, bytes, &held)?)))
     }
 
     fn remaining(&self) -> Answer<'_, Remaining> {

@@ -71,10 +71,18 @@ pub(super) fn position(connection: &Connection, source: &str) -> Result<Option<S
         .optional()
 }
 
-pub(super) fn lowest(connection: &Connection, most: usize, bytes: usize) -> Result<Vec<OutboxRow>> {
-    let mut statement = connection
-        .prepare_cached("select number, topic, packed, refused from outbox order by number limit ?1")?;
-    let mut found = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
+pub(super) fn lowest(
+    connection: &Connection,
+    most: usize,
+    bytes: usize,
+    held: &[String],
+) -> Result<Vec<OutboxRow>> {
+    let mut statement = connection.prepare_cached(
+        "select number, topic, packed, refused from outbox
+         where topic not in (select value from json_each(?2)) order by number limit ?1",
+    )?;
+    let held = serde_json::json!(held).to_string();
+    let mut found = statement.query((i64::try_from(most).unwrap_or(i64::MAX), held))?;
     let (mut rows, mut total) = (Vec::new(), 0);
     while total < bytes
         && let Some(row) = found.next()?

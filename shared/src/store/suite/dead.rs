@@ -21,7 +21,7 @@ pub(crate) async fn a_dead_event_and_its_letter_come_together(bench: &dyn Bench)
     assert_eq!(verdicts[2], Verdict::Behind);
     let ids = ["1", "2", "3"];
     assert_eq!(statuses(&*member.store, "service-b", &ids).await, [Some(Status::Dead), None, None]);
-    let letters = member.store.outbox(10, usize::MAX).await.expect("read");
+    let letters = member.store.outbox(10, usize::MAX, Vec::new()).await.expect("read");
     assert_eq!(letters.len(), 1);
     assert_eq!((letters[0].topic.as_str(), letters[0].packed.as_slice()), ("dlq", b"1".as_slice()));
 }

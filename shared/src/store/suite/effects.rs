@@ -43,7 +43,7 @@ pub(crate) async fn follow_up_events_go_to_the_outbox(bench: &dyn Bench) {
         ])
         .await;
     assert!(refusal(&verdicts[1]).permanent);
-    let rows = member.store.outbox(10, usize::MAX).await.expect("read");
+    let rows = member.store.outbox(10, usize::MAX, Vec::new()).await.expect("read");
     let rows: Vec<_> = rows.iter().map(|row| (row.topic.as_str(), row.packed.as_slice())).collect();
     let expected: [(&str, &[u8]); 4] =
         [("payments", b"a-1"), ("mails", b"a-2"), ("payments", b"b-1"), ("mails", b"b-2")];

@@ -84,9 +84,9 @@ pub(crate) async fn odd_texts_come_back_as_they_were(bench: &dyn Bench) {
     let loaded = member.store.load(vec![row]).await.expect("loaded");
     assert_eq!(loaded[0].packed, odd.arrived().record().pack());
     assert!(member.store.enqueue(vec![super::outgoing("t", "\0\u{1}")], None, 10).await.expect("added"));
-    let number = member.store.outbox(1, usize::MAX).await.expect("read")[0].number;
+    let number = member.store.outbox(1, usize::MAX, Vec::new()).await.expect("read")[0].number;
     member.store.refused(number, "no\0use".to_owned()).await.expect("noted");
-    let rows = member.store.outbox(1, usize::MAX).await.expect("read");
+    let rows = member.store.outbox(1, usize::MAX, Vec::new()).await.expect("read");
     assert_eq!(rows[0].packed, b"\0\x01");
     assert!(rows[0].refused.is_some());
 }

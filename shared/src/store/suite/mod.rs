@@ -155,6 +155,7 @@ macro_rules! scenarios {
             the_outbox_is_bounded
             the_outbox_gives_its_lowest_rows
             a_look_at_the_outbox_is_bounded_in_bytes
+            what_is_held_is_not_read
             what_remains_is_counted
             a_refused_record_stays
             a_number_of_the_outbox_is_never_used_again

@@ -243,7 +243,7 @@ impl Store for Ledger {
         self.answer(|_| Remaining::default())
     }
 
-    fn outbox(&self, _: usize, _: usize) -> Answer<'_, Vec<OutboxRow>> {
+    fn outbox(&self, _: usize, _: usize, _: Vec<String>) -> Answer<'_, Vec<OutboxRow>> {
         self.answer(|_| Vec::new())
     }
 

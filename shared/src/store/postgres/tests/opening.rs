@@ -92,16 +92,6 @@ async fn a_typo_does_not_start() {
 }
 
 #[tokio::test]
-async fn a_name_for_two_things_does_not_start() {
-    static ONE: Statement = Statement { name: "same", sqlite: "", postgres: "delete from a" };
-    static OTHER: Statement = Statement { name: "same", sqlite: "", postgres: "delete from b" };
-    static BOTH: [&Statement; 2] = [&ONE, &OTHER];
-    let error =
-        refusal("postgres://me@127.0.0.1:1/shop", &[Schema { migrations: &[], statements: &BOTH }]).await;
-    assert!(matches!(&error, StoreError::Unusable(said) if said.contains("same")), "{error}");
-}
-
-#[tokio::test]
 #[ignore = "needs POSTGRES_URL"]
 async fn another_store_in_its_place_is_refused() {
     let database = bench().await;

@@ -46,9 +46,9 @@ async fn an_outage_loses_and_repeats_nothing() {
         server.control(&["stop"]);
         let begun = Instant::now();
         let asked = tokio::join!(
-            member.store.outbox(1, usize::MAX),
+            member.store.outbox(1, usize::MAX, Vec::new()),
             member.store.position("f"),
-            member.store.outbox(1, usize::MAX)
+            member.store.outbox(1, usize::MAX, Vec::new())
         );
         assert!(matches!(asked.0, Err(StoreError::Unavailable(_))), "{asked:?}");
         assert!(matches!(asked.1, Err(StoreError::Unavailable(_))), "{asked:?}");

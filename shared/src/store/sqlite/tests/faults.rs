@@ -105,7 +105,7 @@ async fn a_file_that_is_gone_and_another_in_its_place() {
     let another = file.store().await;
     let error = trouble(&member, "2").await;
     assert!(matches!(&error, StoreError::Unusable(text) if text.contains(member.store.id())), "{error}");
-    let read = member.store.outbox(1, usize::MAX).await.expect_err("another store");
+    let read = member.store.outbox(1, usize::MAX, Vec::new()).await.expect_err("another store");
     assert!(matches!(read, StoreError::Unusable(_)), "{read}");
     assert_eq!(file.sql("select count(*) from ledger").await, 0);
     drop(another);
