@@ -5,7 +5,7 @@
 //!
 //! A *streak* of a handler begins with a transient failure and ends with its next success, of whichever event. The
 //! brake opens when in one streak [`Settings::keys`] different keys (5) have failed and the streak has lasted
-//! [`LONG_ENOUGH`] (1 s), or at once at [`AT_ONCE`] times as many keys (20). A timeout is a transient failure. A
+//! [`LONG_ENOUGH`] (1 s), or [`AT_ONCE`] times as many keys (20) and it has lasted [`AT_LEAST`] (50 ms). A timeout is a transient failure. A
 //! permanent failure neither counts nor ends a streak: it says nothing about what the handler depends on. An event
 //! counts only in the streak in which it failed first: once its handler has succeeded for another event, what it fails
 //! of is its own. A null key is a key of its own for every event.
@@ -17,7 +17,9 @@
 //! - *A streak and not a rate*: a rate needs a least number of calls within a time, and is blind below. Here events may
 //!   be minutes apart. One success is proof enough that there is no outage.
 //! - *A second, or twenty keys*: where one event in twenty fails at random, five in a row come once in three million,
-//!   which are minutes at a high rate; a second without success, or twenty keys in a row, do not come. At a few events
+//!   which are minutes at a high rate; a second without success, or twenty keys in a row, do not come. But what waits in
+//!   the ledger comes back in bursts, each of keys that have failed before: hundreds of them may fail again within a
+//!   millisecond, while all others succeed. Hence the 50 ms. At a few events
 //!   a second five in a row may, once in a week or so; that costs one pause of a second.
 //!
 //! Limits:
@@ -37,7 +39,7 @@
 //! dropped with its partition must not hold the rest for ever, and nobody has to report it.
 //!
 //! Which event probes matters, because a bad key would say "still down" for ever. At first only one of the handler at
-//! fault whose key has not failed; intake flows while half open, so that there is one as soon as it was sent. After
+//! fault that comes from Kafka, and whose key has not failed; intake flows while half open, so that there is one as soon as it was sent. After
 //! [`Settings::first_pause`] any of that handler; after as long again any event. That last case releases the brake
 //! without proof, so that the streak goes on: the handler's next failure opens it again, and the pause goes on
 //! growing until that handler has succeeded.
@@ -84,8 +86,10 @@ pub(super) use self::shared::SharedBrake;
 
 /// How long a streak lasts before few keys suffice.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
-/// How many times as many keys suffice at once.
+/// How many times as many keys suffice sooner.
 const AT_ONCE: usize = 4;
+/// How long a streak lasts at least: many events may be tried in a moment, and all of them be some that fail.
+const AT_LEAST: Duration = Duration::from_millis(50);
 
 /// When the brake opens, and how it probes.
 #[derive(Debug, Clone, Copy)]

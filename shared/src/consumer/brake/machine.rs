@@ -41,15 +41,16 @@ impl Brake {
         Self { settings, handlers: vec![Record::default(); handlers], state: State::Closed }
     }
 
-    /// Whether an event may start. Granted, it counts as started.
-    pub(super) fn may_start(&mut self, handler: usize, key: u64, now: Instant) -> Permission {
+    /// Whether an event may start. Granted, it counts as started. `is_new`: it comes from Kafka, and not from the ledger,
+    /// where its key has been waiting because something of it failed.
+    pub(super) fn may_start(&mut self, handler: usize, key: u64, is_new: bool, now: Instant) -> Permission {
         self.advance(now);
         match &mut self.state {
             State::Closed => Permission::Granted,
             State::HalfOpen { at_fault, since, probe: probe @ None } => {
                 let waited = now.saturating_duration_since(*since);
                 let patience = self.settings.first_pause;
-                let fresh = self.handlers.get(handler).is_none_or(|record| !record.has_failed(key));
+                let fresh = is_new && self.handlers.get(handler).is_none_or(|record| !record.has_failed(key));
                 let suits = handler == *at_fault && (fresh || waited >= patience);
                 if !suits && waited < patience * 2 {
                     return Permission::NotThis;

@@ -58,9 +58,9 @@ impl Record {
     }
 
     pub(super) fn is_outage(&self, keys: usize, now: Instant) -> bool {
-        let long = self.began.is_some_and(|began| now.saturating_duration_since(began) >= LONG_ENOUGH);
-        let enough = if long { keys } else { keys * super::AT_ONCE };
-        self.failing.len() >= enough
+        let Some(lasted) = self.began.map(|began| now.saturating_duration_since(began)) else { return false };
+        let enough = if lasted >= LONG_ENOUGH { keys } else { keys * super::AT_ONCE };
+        lasted >= super::AT_LEAST && self.failing.len() >= enough
     }
 
     /// Says how often that is in a row.

@@ -32,11 +32,11 @@ impl SharedBrake {
     }
 
     /// Whether an event may start. Granted, it counts as started.
-    pub(in crate::consumer) fn may_start(&self, handler: usize, key: u64) -> Permission {
+    pub(in crate::consumer) fn may_start(&self, handler: usize, key: u64, is_new: bool) -> Permission {
         if self.closed.load(Ordering::Relaxed) {
             return Permission::Granted;
         }
-        self.with(|brake| brake.may_start(handler, key, now()))
+        self.with(|brake| brake.may_start(handler, key, is_new, now()))
     }
 
     /// An attempt succeeded.
@@ -146,14 +146,14 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(matches!(brake.failed(0, 2, None), (_, Some(Change::Opened { handler: 0, .. }))));
         assert!(!brake.intake_flows());
-        assert_eq!(brake.may_start(1, 3), Permission::NotNow);
+        assert_eq!(brake.may_start(1, 3, true), Permission::NotNow);
         assert!(!changed.has_changed().expect("open"), "opening wakes nobody");
         tokio::time::sleep_until(brake.next_change().expect("a moment").into()).await;
-        assert_eq!(brake.may_start(0, 3), Permission::Granted);
+        assert_eq!(brake.may_start(0, 3, true), Permission::Granted);
         assert_eq!(brake.succeeded(0, 3), Some(Change::Released));
         assert!(changed.has_changed().expect("open") && brake.intake_flows());
         tokio::time::advance(SETTINGS.longest_attempt).await;
-        assert_eq!(brake.may_start(0, 3), Permission::Granted);
+        assert_eq!(brake.may_start(0, 3, true), Permission::Granted);
         assert!(brake.closed.load(Ordering::Relaxed) && brake.next_change().is_none());
     }
 }

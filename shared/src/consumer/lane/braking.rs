@@ -44,7 +44,7 @@ impl Lane {
 
     pub(super) fn may_start(&self, work: &Work) -> Permission {
         match work.handler {
-            Some(handler) => self.common.brake.may_start(handler, work.key.0),
+            Some(handler) => self.common.brake.may_start(handler, work.key.0, work.row.is_none()),
             None if self.common.brake.intake_flows() => Permission::Granted,
             None => Permission::NotNow,
         }

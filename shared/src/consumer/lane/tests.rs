@@ -501,7 +501,10 @@ async fn a_fenced_lane_drops_what_it_has_and_still_answers() {
     rig.tell(|| ToLane::Finish(SLOT, 1));
     rig.pass(Duration::from_millis(5)).await;
     assert!(
-        matches!(rig.others[..], [FromLane::Halted(SLOT, None), FromLane::Finished(SLOT)]),
+        matches!(
+            rig.others[..],
+            [FromLane::Fenced(SLOT), FromLane::Halted(SLOT, None), FromLane::Finished(SLOT)]
+        ),
         "{:?}",
         rig.others
     );
@@ -620,7 +623,7 @@ async fn an_outage_stops_what_would_fail_and_the_rest_goes_on_after_it() {
     let tried = rig.started().len();
     assert!((20..150).contains(&tried), "{tried} attempts");
     let failed = rig.counts.summary().retries;
-    assert!(failed <= 25, "{failed} of them counted");
+    assert!(failed <= 50, "{failed} of them counted");
     rig.journal.lock().expect("journal").is_down = false;
     rig.until_settled(40).await;
     rig.until_unblocked().await;

@@ -51,12 +51,13 @@ impl Scene {
 
     fn fail_all(&mut self, keys: std::ops::Range<u64>) {
         for key in keys {
+            self.wait(Duration::from_millis(3));
             self.fail(H, key);
         }
     }
 
     fn start(&mut self, handler: usize, key: u64) -> bool {
-        self.brake.may_start(handler, key, self.now) == Permission::Granted
+        self.brake.may_start(handler, key, true, self.now) == Permission::Granted
     }
 
     fn is_open(&self) -> bool {
@@ -285,13 +286,13 @@ fn many_bad_keys_open_it_once_at_most() {
 fn the_probe_is_a_fresh_key_of_the_handler_at_fault_then_any_of_its_keys_then_any_event() {
     let mut scene = Scene::new().outage();
     scene.until_next_change();
-    assert_eq!(scene.brake.may_start(1, 500, scene.now), Permission::NotThis);
-    assert_eq!(scene.brake.may_start(H, 3, scene.now), Permission::NotThis);
+    assert_eq!(scene.brake.may_start(1, 500, true, scene.now), Permission::NotThis);
+    assert_eq!(scene.brake.may_start(H, 3, true, scene.now), Permission::NotThis);
     assert!(scene.brake.intake_flows(scene.now), "so that a fresh one can come");
     assert!(scene.start(H, 500));
     scene.brake.ended(H, 500); // says nothing: the next one
     scene.until_next_change();
-    assert_eq!(scene.brake.may_start(1, 500, scene.now), Permission::NotThis);
+    assert_eq!(scene.brake.may_start(1, 500, true, scene.now), Permission::NotThis);
     assert!(scene.start(H, 3));
     scene.brake.ended(H, 3);
     scene.until_next_change();
@@ -305,7 +306,7 @@ fn the_probe_after_a_failed_one_is_another_key() {
     assert!(scene.start(H, 100));
     scene.fail(H, 100);
     scene.until_next_change();
-    assert_eq!(scene.brake.may_start(H, 100, scene.now), Permission::NotThis);
+    assert_eq!(scene.brake.may_start(H, 100, true, scene.now), Permission::NotThis);
     assert!(scene.start(H, 101));
 }
 
@@ -328,7 +329,7 @@ fn released_by_another_handler_the_next_failure_opens_it_again_for_longer() {
     let mut scene = Scene::new().outage();
     for round in 1..8 {
         scene.until_next_change();
-        assert_eq!(scene.brake.may_start(1, 500, scene.now), Permission::NotThis);
+        assert_eq!(scene.brake.may_start(1, 500, true, scene.now), Permission::NotThis);
         scene.wait(SETTINGS.first_pause * 2);
         assert!(scene.start(1, 500));
         assert_eq!(scene.succeed(1, 500), Some(Change::Released));
@@ -410,4 +411,28 @@ fn after_a_recovery_the_first_pause_is_short_again() {
     scene.fail_all(1000..1020);
     let seconds: Vec<u64> = scene.pauses.iter().map(Duration::as_secs).collect();
     assert_eq!(seconds, [1, 2, 4, 1]);
+}
+
+/// Catches: a burst of retries, all of keys that fail, taken for an outage while other keys succeed.
+#[test]
+fn a_burst_of_failures_between_successes_opens_nothing() {
+    let mut scene = Scene::new();
+    for round in 0..100 {
+        for key in 0..200 {
+            scene.fail(H, round * 200 + key);
+        }
+        scene.wait(Duration::from_millis(20));
+        scene.succeed(H, 1_000_000);
+    }
+    assert!(scene.pauses.is_empty());
+}
+
+/// Catches: a probe that is one of those that have waited in the ledger, of which many may fail while all others would not.
+#[test]
+fn what_comes_from_the_ledger_does_not_probe_at_first() {
+    let mut scene = Scene::new().outage();
+    scene.until_next_change();
+    assert_eq!(scene.brake.may_start(H, 700, false, scene.now), Permission::NotThis);
+    scene.wait(SETTINGS.first_pause);
+    assert_eq!(scene.brake.may_start(H, 700, false, scene.now), Permission::Granted);
 }
