@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bench, Member, event, outgoing};
+use super::{Bench, Draft, Member, event, outgoing};
 use crate::store::{Identity, Known, RowId, Settlement, Status, Step, Store, Verdict, Wait};
 
 pub(crate) fn settled(verdict: &Verdict) -> RowId {
@@ -157,5 +157,16 @@ pub(crate) async fn a_row_that_is_moved_twice_moves_once(bench: &dyn Bench) {
     let moved = || event("1").row(row, 1).dead(member.owner, outgoing("dlq", "letter"));
     let verdicts = member.settle([moved(), moved()]).await;
     assert_eq!(verdicts, [Verdict::Settled(row), Verdict::Known(Status::Dead)]);
+    assert_eq!(bench.sql("select count(*) from outbox").await, 1);
+}
+
+/// Catches: a row that is dead already and moves once more, because no attempt was begun in between.
+pub(crate) async fn a_row_that_is_dead_without_an_attempt_stays_dead(bench: &dyn Bench) {
+    let member = Member::join(bench).await;
+    let row = settled(&member.settle_one(event("1").retry(member.owner)).await);
+    let unchanged = Draft { attempts: 1, ..event("1").row(row, 1) };
+    let dead = || unchanged.dead(member.owner, outgoing("dlq", "letter"));
+    assert_eq!(member.settle_one(dead()).await, Verdict::Settled(row));
+    assert_eq!(member.settle_one(dead()).await, Verdict::Known(Status::Dead));
     assert_eq!(bench.sql("select count(*) from outbox").await, 1);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::store::suite::{Member, assignee, event, settled, statuses};
+use crate::store::suite::{Member, assignee, event, outgoing, settled, statuses};
 use crate::store::{Migration, Statement, Status};
 
 async fn member(file: &InFile) -> (Arc<SqliteStore>, Member) {
@@ -118,6 +118,32 @@ async fn a_file_that_is_gone_and_another_in_its_place() {
     fs::rename(&aside, &folder).expect("put back");
     settled(&member.settle_one(event("2").handled(member.owner)).await);
     assert_eq!(statuses(&*member.store, "service-b", &["1"]).await, [Some(Status::Handled)]);
+}
+
+/// Catches: a transaction that is not on the disk when the offset behind it moves.
+#[tokio::test]
+async fn what_is_committed_is_on_the_disk() {
+    let file = in_file().await;
+    let store = file.store().await;
+    let synchronous = store.writer.ask(|file| {
+        Ok(file
+            .connection()
+            .query_row("pragma synchronous", [], |row| row.get::<_, i64>(0))
+            .expect("a number"))
+    });
+    assert_eq!(synchronous.await, Ok(2), "full");
+}
+
+/// Catches: records that are stored in another transaction than how far their source was read.
+#[tokio::test]
+async fn records_without_their_position_are_not_there() {
+    let file = in_file().await;
+    let store = file.store().await;
+    let refused = "create trigger no before insert on positions begin select raise(abort, 'no'); end";
+    file.beside().execute_batch(refused).expect("a trigger");
+    let read = Advance { from: 0, to: SourcePosition { source: "file".to_owned(), at: 9, number: 1 } };
+    store.enqueue(vec![outgoing("t", "1")], Some(read), 10).await.expect_err("refused");
+    assert_eq!(store.remaining().await, Ok(Remaining::default()));
 }
 
 async fn unusable(file: &InFile, schemas: &[Schema]) -> String {
