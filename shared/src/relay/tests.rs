@@ -194,6 +194,18 @@ async fn a_store_that_is_away_is_waited_for() {
     setting.add("t", "a", numbered(0..100)).await;
     drained(&relay).await;
     assert_eq!((setting.store.rows().len(), setting.records("t").len()), (0, 100));
+    // Away when the answers come.
+    setting.broker.set_round_trip_time(Duration::from_millis(300)).expect("slow");
+    setting.add("t", "a", numbered(100..200)).await;
+    relay.wake();
+    while relay.progress().in_flight == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    setting.store.is_down.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    setting.store.is_down.store(false, Ordering::Relaxed);
+    drained(&relay).await;
+    assert_eq!((setting.store.rows().len(), setting.records("t").len()), (0, 200), "none is sent again");
 }
 
 /// Catches: one row that the broker does not take holding all, and a later one of its key going before it.

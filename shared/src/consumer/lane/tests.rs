@@ -489,7 +489,7 @@ async fn a_fenced_lane_drops_what_it_has_and_still_answers() {
     );
 }
 
-/// Catches: rows that are handled out of order after a restart, or events that pass them.
+/// Catches: rows that are handled out of order or before they are due after a restart, or events that pass them.
 #[tokio::test(start_paused = true)]
 async fn deferred_rows_go_on_after_a_restart_and_what_arrives_waits_behind() {
     let mut rig = Rig::new(1, 10);
@@ -497,10 +497,13 @@ async fn deferred_rows_go_on_after_a_restart_and_what_arrives_waits_behind() {
     rig.until_settled(4).await;
     rig.tell(|| ToLane::Forget(SLOT));
     let row = |row, waiting| (Key(1), DeferredRow { row: RowId(row), key: None, offset: row, waiting });
-    let retry = Waiting::Retry(Duration::from_millis(100));
+    let retry = Waiting::Retry(Duration::from_secs(10));
     rig.take(&[row(0, retry), row(1, Waiting::Behind), row(2, Waiting::Behind)], &[]);
     rig.send_from(4, &[(1, "fourth"), (2, "other")]);
     rig.until_settled(6).await;
+    let tried = rig.started().len();
+    rig.pass(Duration::from_secs(9)).await;
+    assert_eq!(rig.started().len(), tried, "it is not due");
     rig.pass(Duration::from_secs(100)).await;
     assert_eq!(rig.ended(), ["other", "other", "fail 3", "second", "third", "fourth"]);
     assert!(!rig.counts.has_blocked_keys());
@@ -578,6 +581,19 @@ async fn what_is_looked_up_while_its_slot_is_halted_does_not_start() {
     rig.pass(Duration::from_secs(1)).await;
     assert_eq!((rig.ended(), &rig.settled[..]), (vec!["effect a".to_owned()], &[0][..]));
     assert!(matches!(rig.others[1..], [FromLane::Finished(SLOT)]), "{:?}", rig.others);
+}
+
+/// Catches: an event that needs no answer and passes one of its key that waits for the ledger's.
+#[tokio::test(start_paused = true)]
+async fn what_needs_no_answer_waits_behind_what_is_looked_up() {
+    let mut rig = Rig::new(1, 10);
+    rig.ledger.0.lock().expect("tables").latency = Duration::from_millis(101);
+    rig.send(&[(1, "effect a")]);
+    let record = record(1, 1, "undecodable", &[("ce_specversion", "9.9")]);
+    let bad = Incoming { slot: rig.slot, key: Key(1), record, is_readable: true };
+    rig.lanes[0].send(ToLane::Batch(vec![bad])).expect("a lane");
+    rig.until_settled(2).await;
+    assert_eq!(rig.ledger(), [(0, Status::Handled), (1, Status::Dead)]);
 }
 
 /// Catches: an effect that is refused for a passing cause and becomes a dead letter, or is overtaken meanwhile.

@@ -75,6 +75,7 @@ pub(crate) async fn only_what_is_deferred_is_loaded(bench: &dyn Bench) {
     assert_eq!(member.store.load(Vec::new()).await.expect("loaded"), []);
 }
 
+/// Catches: a dead event of which the ledger keeps no record, also where it waited before.
 pub(crate) async fn records_are_kept_only_while_they_are_needed(bench: &dyn Bench) {
     let member = Member::join(bench).await;
     let owner = member.owner;
@@ -85,6 +86,10 @@ pub(crate) async fn records_are_kept_only_while_they_are_needed(bench: &dyn Benc
     assert_eq!(bench.sql("select count(*) from ledger where packed is not null or due is not null").await, 0);
     settled(&member.settle_one(event("3").at(2).dead(owner, super::outgoing("dlq", "3"))).await);
     assert_eq!(bench.sql("select count(*) from ledger where packed is not null").await, 1);
+    let tried = settled(&member.settle_one(event("4").at(3).retry(owner)).await);
+    let dead = event("4").at(3).row(tried, 1).dead(owner, super::outgoing("dlq", "4"));
+    settled(&member.settle_one(dead).await);
+    assert_eq!(bench.sql("select count(*) from ledger where packed is not null").await, 2);
 }
 
 /// Interleaving 6: at-least-once keeps no row of what had no effect.
