@@ -266,6 +266,7 @@ async fn the_guilty_row_of_a_batch_is_found() {
     assert_eq!(setting.published("t")[""].len(), 50);
 }
 
+/// Catches: a dead letter that is refused for its size.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_that_is_too_large_goes_out_as_a_pointer() {
     let setting = Setting::new();

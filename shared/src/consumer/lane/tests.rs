@@ -299,6 +299,7 @@ async fn what_waits_for_its_next_attempt_leaves_the_room_to_others() {
     rig.until_settled(3).await;
 }
 
+/// Catches: a panic that takes its lane with it.
 #[tokio::test(start_paused = true)]
 async fn a_permanent_failure_and_a_panic_become_dead_letters_and_the_key_goes_on() {
     let mut rig = Rig::new(1, 10);
@@ -309,6 +310,17 @@ async fn a_permanent_failure_and_a_panic_become_dead_letters_and_the_key_goes_on
     let topics: Vec<_> = letters.iter().map(|letter| letter.topic.as_str()).collect();
     assert_eq!(topics, ["dlq.group.t", "dlq.group.t"]);
     assert_eq!((rig.ended(), rig.settled), (vec!["after".to_owned()], vec![0, 1, 2]));
+}
+
+/// Catches: a record whose headers cannot be read, and that is handled as if it had none.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_read_is_a_dead_letter() {
+    let mut rig = Rig::new(1, 10);
+    let incoming =
+        Incoming { slot: rig.slot, key: Key(1), record: record(1, 0, "torn", &[]), is_readable: false };
+    rig.lanes[0].send(ToLane::Batch(vec![incoming])).expect("a lane");
+    rig.until_settled(1).await;
+    assert_eq!((rig.ledger(), rig.started()), (vec![(0, Status::Dead)], Vec::new()));
 }
 
 /// Catches: a dead event that lets its key flow on although it should hold it, also after a restart.
@@ -324,6 +336,7 @@ async fn a_dead_event_holds_its_key_where_that_is_asked_for() {
     assert!(rig.ledger().contains(&(3, Status::Deferred)));
 }
 
+/// Catches: an event that dies of an outage, and one whose time begins anew with each attempt.
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_outlasts_its_time_becomes_a_dead_letter() {
     let mut rig = Rig::new(1, 10);
@@ -381,6 +394,18 @@ async fn a_halted_slot_finishes_what_lies_below_the_highest_started() {
     rig.pass(Duration::from_secs(1)).await;
     assert_eq!(rig.ended(), ["sleep 50000 a", "below", "sleep 80000 b"]);
     assert!(matches!(rig.others[1..], [FromLane::Finished(SLOT)]), "{:?}", rig.others);
+}
+
+/// Catches: the last one started taken for the highest one started.
+#[tokio::test(start_paused = true)]
+async fn the_highest_started_need_not_be_the_last_started() {
+    let mut rig = Rig::new(1, 2);
+    rig.send(&[(1, "sleep 10000"), (1, "sleep 50000"), (2, "sleep 80000")]);
+    rig.pass(Duration::from_millis(20)).await;
+    assert_eq!(rig.started(), ["sleep 10000", "sleep 80000", "sleep 50000"]);
+    rig.tell(|| ToLane::Halt(SLOT));
+    rig.pass(Duration::from_millis(1)).await;
+    assert!(matches!(rig.others[..], [FromLane::Halted(SLOT, Some(2))]), "{:?}", rig.others);
 }
 
 /// Catches: a stop that waits for an attempt which is due later, or forgets it.

@@ -6,6 +6,7 @@ use super::{Bench, MINUTE, Member, assignee, event, settled};
 use crate::record::Record;
 use crate::store::{Assignee, RowId, Wait, Waiting};
 
+/// Catches: an assign that leaves deferred rows behind, or mixes up their order.
 pub(crate) async fn deferred_events_are_there_after_opening_again(bench: &dyn Bench) {
     let first = Member::join(bench).await;
     let row = settled(&first.settle_one(event("1").at(5).retry(first.owner)).await);
@@ -28,6 +29,7 @@ pub(crate) async fn deferred_events_are_there_after_opening_again(bench: &dyn Be
 }
 
 /// Interleaving 10: the clock has been set back by a hundred days since, or forward.
+/// Catches: what is left of a pause counted by the wall clock alone.
 pub(crate) async fn a_pause_is_never_longer_than_asked_for(bench: &dyn Bench) {
     let member = Member::join(bench).await;
     settled(&member.settle_one(event("1").retry(member.owner)).await);
@@ -39,6 +41,7 @@ pub(crate) async fn a_pause_is_never_longer_than_asked_for(bench: &dyn Bench) {
     assert_eq!(earlier.assigned.deferred[0].waiting, Waiting::Retry(Duration::ZERO));
 }
 
+/// Catches: a row that forgets for how long it has been failing.
 pub(crate) async fn waiting_for_a_moment_and_behind_others(bench: &dyn Bench) {
     let member = Member::join(bench).await;
     let owner = member.owner;

@@ -41,11 +41,13 @@ fn note(note: &str) -> Effects {
     Effects::none().write(&NOTE, [note.into()])
 }
 
+/// Catches: a batch taken for settled, or an answer not known to be lost, when its connection is.
 #[tokio::test]
 #[ignore = "needs POSTGRES_URL"]
 async fn a_connection_killed_within_a_settle_is_made_anew() {
     let database = bench().await;
-    let member = Member::join(&database).await;
+    let store = Arc::new(database.store().await);
+    let member = Member::own(Arc::clone(&store) as Arc<dyn Store>, assignee()).await;
     let holder = holding(&database, &["held"]).await;
     let batch: Arc<[Settlement]> = [
         event("1").writing(member.owner, note("first")),
@@ -61,6 +63,7 @@ async fn a_connection_killed_within_a_settle_is_made_anew() {
     watcher.execute("select pg_terminate_backend($1)", &[&pid]).await.expect("killed");
     let ended = settling.await.expect("no panic");
     assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
+    assert!(store.unsure.load(Ordering::Acquire), "it may have been committed");
     holder.batch_execute("rollback").await.expect("let go");
     for verdict in member.settle(batch).await {
         settled(&verdict);

@@ -101,6 +101,7 @@ async fn a_name_for_two_things_does_not_start() {
     assert!(matches!(&error, StoreError::Unusable(said) if said.contains("same")), "{error}");
 }
 
+/// Catches: a later connection that does not compare the id.
 #[tokio::test]
 #[ignore = "needs POSTGRES_URL"]
 async fn another_store_in_its_place_is_refused() {
