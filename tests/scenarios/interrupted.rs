@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::work::{
-    assert_in_order_per_key, assert_none_lost, assert_none_twice, handled, numbered, under_load,
+    assert_clean, assert_in_order_per_key, assert_none_lost, assert_none_twice, handled, numbered, under_load,
 };
 use crate::harness::{Process, Scenario, Signal, Test, eventually, printed, scenario, soon};
 
@@ -25,14 +25,6 @@ fn at_least(process: &Process, count: usize) {
 
 fn all(processes: &[Process]) -> Vec<(String, usize)> {
     handled(processes.iter().flat_map(printed).collect())
-}
-
-/// What comes again is not handled again, because the ledger knows it: that it came shows in the summary alone.
-fn assert_clean(stopped: &[Process]) {
-    for process in stopped {
-        let said = process.stdout().concat();
-        assert!(!said.contains("known already") && !said.contains("may be handled again"), "{said}");
-    }
 }
 
 /// Catches: an end without drain, commit or both; an offset stored for what was received and not handled.
