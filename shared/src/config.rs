@@ -200,6 +200,7 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreUrl;
     use clap::Parser;
     use std::time::Duration;
 
@@ -213,6 +214,8 @@ mod tests {
         other: String,
         #[arg(long, default_value = "1s", value_parser = duration)]
         pause: Duration,
+        #[arg(long)]
+        store: Option<StoreUrl>,
     }
 
     fn parse_with(file: &str, flags: &[&str]) -> Result<Cli, String> {
@@ -237,6 +240,7 @@ mod tests {
         assert_eq!(cli.common.connection().producer().expect("settings").get("linger.ms"), Some("7"));
     }
 
+    /// Catches: the parser's own words, which quote the line.
     #[test]
     fn a_file_that_cannot_be_used_is_refused_without_quoting_it() {
         assert!(parse_with("tpoic = 'a'", &[]).expect_err("unknown").contains("no setting `tpoic`"));
@@ -246,6 +250,18 @@ mod tests {
         for list in ["pause = ['1s', '2s']", "[kafka]\n'linger.ms' = [7, 9]"] {
             assert!(parse_with(list, &[]).is_err(), "{list}");
         }
+    }
+
+    /// Catches: a store's URL that is repeated where it is refused, with the password in it.
+    #[test]
+    fn a_store_that_is_refused_is_not_repeated() {
+        for flags in [["--store", "user:canary@host/db"], ["--store", "postgres:user:canary@host"]] {
+            let error = parse_with("", &flags).expect_err("no store");
+            assert!(error.contains("--store") && !error.contains("canary"), "{error}");
+        }
+        let error = parse_with("store = 'user:canary@host/db'", &[]).expect_err("no store");
+        assert!(!error.contains("canary"), "{error}");
+        assert!(parse_with("", &["--store", "sqlite:a.db"]).expect("settings").store.is_some());
     }
 
     #[test]

@@ -143,6 +143,7 @@ mod tests {
         assert_eq!(texts(&letter)[1..], expected);
     }
 
+    /// Catches: a pointer without the key.
     #[test]
     fn a_pointer_keeps_what_fits_and_says_what_is_missing() {
         let letter = dead_letter(&vec![7; 10_000], &vec![0; 500_000]);

@@ -203,3 +203,28 @@ async fn topic_is_there(connection: Connection, topic: TopicSpec) {
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::relay::memory::Memory;
+
+    /// Catches: events that are added again although only the answer was lost.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_added_is_not_added_again_when_the_answer_is_lost() {
+        let store = Arc::<Memory>::default();
+        let connection = Connection { bootstrap_servers: "127.0.0.1:1".to_owned(), properties: Vec::new() };
+        let never = std::future::pending();
+        let relay = Relay::start_after(never, &connection, Arc::clone(&store) as Arc<dyn Store>);
+        let outbox =
+            Outbox { store: Arc::clone(&store) as Arc<dyn Store>, relay: relay.expect("a relay"), bound: 10 };
+        let mut batch = Batch::default();
+        batch.push(&NewEvent::new("/a", "t"), &"topic1".parse().expect("a topic"));
+        store.loses_answer.store(true, Ordering::Relaxed);
+        let read = ("file", Position::default(), Position { at: 9, number: 1 });
+        assert_eq!(outbox.add(&batch, Some(read)).await, Ok(true));
+        assert_eq!(store.rows().len(), 1);
+    }
+}

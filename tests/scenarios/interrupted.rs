@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::work::{
-    assert_in_order_per_key, assert_none_lost, assert_none_twice, handled, numbered, under_load,
+    assert_clean, assert_in_order_per_key, assert_none_lost, assert_none_twice, handled, numbered, under_load,
 };
 use crate::harness::{Process, Scenario, Signal, Test, eventually, printed, scenario, soon};
 
@@ -44,13 +44,15 @@ fn service_b_stopped_in_a_batch_goes_on_exactly_there(test: &Test) {
     let mut last = test.service_b(&["--until-caught-up"]);
     assert_eq!(last.exit_code(soon()), Some(0));
     runs.push(last);
+    assert_clean(&runs);
     let all = all(&runs);
     assert_none_lost(&all, count);
     assert_none_twice(&all);
     assert_in_order_per_key(&all);
 }
 
-/// Catches: handlers that are dropped where they wait, and a drain that starts what need not be started.
+/// Catches: handlers that are dropped where they wait, a drain that starts what need not be started, and one that does
+/// not go up to the highest offset that any lane has started.
 fn slow_handlers_are_finished_before_the_end(test: &Test) {
     const COUNT: usize = 600;
     let topic = test.topic(3);
@@ -63,7 +65,9 @@ fn slow_handlers_are_finished_before_the_end(test: &Test) {
     let mut second = test.scripted(&["--until-caught-up"]);
     assert_eq!(second.exit_code(soon()), Some(0));
     assert!(!printed(&second).is_empty(), "the first was stopped in the middle");
-    let all = all(&[first, second]);
+    let runs = [first, second];
+    assert_clean(&runs);
+    let all = all(&runs);
     assert_none_lost(&all, COUNT);
     assert_none_twice(&all);
     assert_in_order_per_key(&all);

@@ -18,6 +18,7 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario!(a_scheduled_event_waits_and_an_expired_one_is_not_handled),
         scenario!(a_store_that_is_locked_is_waited_for),
         scenario!(a_member_shut_out_for_good_ends_and_goes_on_when_started_again),
+        scenario!(a_store_that_is_locked_at_an_assignment_is_waited_for),
     ]
 }
 
@@ -209,4 +210,23 @@ fn a_store_that_is_locked_is_waited_for(test: &Test) {
     });
     assert_eq!(applied(test), (50, 50));
     assert_eq!(b.stop(soon()), Some(0));
+}
+
+/// Catches: a member that ends because the store does not answer when partitions come to it, or goes on without them.
+fn a_store_that_is_locked_at_an_assignment_is_waited_for(test: &Test) {
+    let Some(file) = test.store().strip_prefix("sqlite:").map(str::to_owned) else { return };
+    let topic = test.topic(2);
+    let mut one = test.scripted(&[]);
+    one.wait_for_line("assigned", soon());
+    let mut two = test.scripted(&[]);
+    two.wait_for_line(&format!("assigned {topic}/"), soon());
+    let other = rusqlite::Connection::open(file).unwrap();
+    other.execute_batch("begin exclusive").unwrap();
+    // What the second had goes to the first.
+    assert_eq!(two.stop(soon()), Some(0));
+    one.wait_for_line("the store cannot hand partitions over", Duration::from_secs(30));
+    other.execute_batch("rollback").unwrap();
+    test.records.send(topic, &numbered("effect 1", 0, 50, 5));
+    eventually(Duration::from_secs(30), "all is applied", || (applied(test) == (50, 50)).then_some(()));
+    assert_eq!(one.stop(soon()), Some(0));
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::work::{
-    assert_in_order_per_key, assert_none_lost, assert_none_twice, different, handled, numbered, under_load,
+    assert_clean, assert_in_order_per_key, assert_none_lost, assert_none_twice, different, handled, numbered,
+    under_load,
 };
 use crate::harness::{Process, Scenario, Signal, Test, eventually, printed, scenario, soon};
 
@@ -57,6 +58,7 @@ fn join_and_leave(test: &Test, protocol: &str) {
     assert_in_order_per_key(&all);
     if test.broker.is_kafka() {
         assert_none_twice(&all);
+        assert_clean(&members);
     } else {
         // The embedded broker refuses every commit while a group rebalances, which Kafka does not. So it repeats,
         // and no more than the members said.

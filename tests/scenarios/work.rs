@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::harness::{Raw, Test};
+use crate::harness::{Process, Raw, Test};
 
 /// Sent at once by [`under_load`], two milliseconds after each.
 const CHUNK: usize = 40;
@@ -50,6 +50,14 @@ pub fn assert_none_twice(handled: &[(String, usize)]) {
     }
     let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "{} handled more than once: {:?}", twice.len(), &twice[..twice.len().min(20)]);
+}
+
+/// What comes again is not handled again, because the ledger knows it: that it came shows in the summary alone.
+pub fn assert_clean(stopped: &[Process]) {
+    for process in stopped {
+        let said = process.stdout().concat();
+        assert!(!said.contains("known already") && !said.contains("may be handled again"), "{said}");
+    }
 }
 
 /// First handlings of a key's events in the order of their numbers.

@@ -167,6 +167,7 @@ mod tests {
         assert_eq!(property("sasl.password").check(), Err(PropertyError::NotAPair));
     }
 
+    /// Catches: a `Debug` or an error that holds a piece of the value.
     #[test]
     fn no_value_is_printed() {
         let secret = property("sasl.password=canary");

@@ -221,6 +221,31 @@ mod tests {
         assert_eq!(config.get("linger.ms"), Some("50"));
     }
 
+    /// Catches: a reserved setting that reaches librdkafka because nobody has checked it.
+    #[test]
+    fn what_the_promises_stand_on_is_not_the_users() {
+        for (property, says) in [("group.id=x", "--group"), ("acks=0", "all replicas"), ("test.x=1", "test")]
+        {
+            let error = connection(property).asking().expect_err(property).to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    /// Catches: offsets that librdkafka stores by itself, for what was received and not settled.
+    #[test]
+    fn offsets_move_when_they_are_stored_here() {
+        let group = Group {
+            id: "g".into(),
+            instance_id: None,
+            protocol: GroupProtocol::Classic,
+            on_missing_offsets: "error",
+        };
+        let config = connection("client.id=x").consumer(&group).expect("settings");
+        assert_eq!(config.get("enable.auto.offset.store"), Some("false"));
+        assert_eq!(config.get("auto.offset.reset"), Some("error"));
+    }
+
+    /// Catches: an error in librdkafka's own words, which quote the value.
     #[test]
     fn a_rejected_property_is_named_and_its_value_is_not() {
         for property in ["ssl.key.pasword=canary", "linger.ms=canary", "sasl.mechanism.x=canary"] {

@@ -157,6 +157,7 @@ mod tests {
         assert!(!handlers.on("*", Named("reaches out")).expect("no tie").are_all_pure());
     }
 
+    /// Catches: one of two handlers taken for the same events.
     #[test]
     fn a_tie_does_not_start() {
         let handlers = Handlers::new().on("a.*", Named("1")).expect("the first");

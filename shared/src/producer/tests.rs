@@ -18,6 +18,7 @@ fn topic() -> Topic {
     "topic1".parse().expect("a topic")
 }
 
+/// Catches: an end that does not wait for acknowledgements, and a failure counted as one.
 #[tokio::test]
 async fn what_finds_no_room_is_not_taken_and_what_is_given_up_is_named() {
     let (publisher, event) = (publisher(), NewEvent::new("/a", "t").data("text/plain", "x"));
@@ -40,6 +41,7 @@ async fn an_event_that_is_too_large_is_refused_and_the_next_is_not() {
     assert_eq!((report.published, report.refused), (1, 1));
 }
 
+/// Catches: later events that go out after one that was lost.
 #[tokio::test]
 async fn after_an_outage_nothing_later_is_taken() {
     let (publisher, event) = (publisher(), NewEvent::new("/a", "t"));

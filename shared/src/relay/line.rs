@@ -146,6 +146,7 @@ mod tests {
     use super::*;
 
     /// The embedded broker does not look at a producer's numbers, so that no test there can notice.
+    /// Catches: a producer that is not idempotent, and one that gives rows up.
     #[test]
     fn nobody_turns_off_what_order_stands_on() {
         let properties = ["delivery.timeout.ms=5000", "queue.buffering.max.messages=7"];

@@ -22,6 +22,8 @@ pub(crate) struct Memory {
     lease: Mutex<Option<(String, Instant)>>,
     /// Answers nothing but that it is away.
     pub(crate) is_down: AtomicBool,
+    /// Adds once more, and the answer is lost.
+    pub(crate) loses_answer: AtomicBool,
 }
 
 impl Memory {
@@ -62,7 +64,7 @@ impl Store for Memory {
     }
 
     fn enqueue(&self, records: Vec<OutboxRecord>, read: Option<Advance>, bound: usize) -> Answer<'_, bool> {
-        self.now(|| {
+        let added = self.now(|| {
             let (mut rows, mut number) =
                 (self.rows.lock().expect("rows"), self.numbers.lock().expect("numbers"));
             if rows.len() >= bound {
@@ -76,7 +78,12 @@ impl Store for Memory {
                 self.positions.lock().expect("positions").insert(to.source.clone(), to);
             }
             true
-        })
+        });
+        if self.loses_answer.swap(false, Ordering::Relaxed) {
+            let lost = Err(StoreError::Unavailable("the answer is lost".to_owned()));
+            return std::future::ready(lost).boxed();
+        }
+        added
     }
 
     fn position(&self, source: &str) -> Answer<'_, Option<SourcePosition>> {

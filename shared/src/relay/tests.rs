@@ -194,6 +194,18 @@ async fn a_store_that_is_away_is_waited_for() {
     setting.add("t", "a", numbered(0..100)).await;
     drained(&relay).await;
     assert_eq!((setting.store.rows().len(), setting.records("t").len()), (0, 100));
+    // Away when the answers come.
+    setting.broker.set_round_trip_time(Duration::from_millis(300)).expect("slow");
+    setting.add("t", "a", numbered(100..200)).await;
+    relay.wake();
+    while relay.progress().in_flight == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    setting.store.is_down.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    setting.store.is_down.store(false, Ordering::Relaxed);
+    drained(&relay).await;
+    assert_eq!((setting.store.rows().len(), setting.records("t").len()), (0, 200), "none is sent again");
 }
 
 /// Catches: one row that the broker does not take holding all, and a later one of its key going before it.
@@ -254,6 +266,7 @@ async fn the_guilty_row_of_a_batch_is_found() {
     assert_eq!(setting.published("t")[""].len(), 50);
 }
 
+/// Catches: a dead letter that is refused for its size.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_that_is_too_large_goes_out_as_a_pointer() {
     let setting = Setting::new();

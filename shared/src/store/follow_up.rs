@@ -52,6 +52,7 @@ mod tests {
         records.iter().map(|packed| decode(record(packed)).expect("an event")).collect()
     }
 
+    /// Catches: another id each time that the cause is handled.
     #[test]
     fn ids_follow_from_the_cause_and_the_number() {
         let topic = || "t".parse().expect("a topic");

@@ -160,6 +160,7 @@ mod tests {
         assert!(!mistyped.contains("s3cret"), "{mistyped}");
     }
 
+    /// Catches: a password that is shown, also the rest of one behind an @.
     #[test]
     fn a_password_is_never_printed() {
         for (url, shown) in [

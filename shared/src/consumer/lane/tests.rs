@@ -305,6 +305,7 @@ async fn what_waits_for_its_next_attempt_leaves_the_room_to_others() {
     rig.until_settled(3).await;
 }
 
+/// Catches: a panic that takes its lane with it.
 #[tokio::test(start_paused = true)]
 async fn a_permanent_failure_and_a_panic_become_dead_letters_and_the_key_goes_on() {
     let mut rig = Rig::new(1, 10);
@@ -315,6 +316,17 @@ async fn a_permanent_failure_and_a_panic_become_dead_letters_and_the_key_goes_on
     let topics: Vec<_> = letters.iter().map(|letter| letter.topic.as_str()).collect();
     assert_eq!(topics, ["dlq.group.t", "dlq.group.t"]);
     assert_eq!((rig.ended(), rig.settled), (vec!["after".to_owned()], vec![0, 1, 2]));
+}
+
+/// Catches: a record whose headers cannot be read, and that is handled as if it had none.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_read_is_a_dead_letter() {
+    let mut rig = Rig::new(1, 10);
+    let incoming =
+        Incoming { slot: rig.slot, key: Key(1), record: record(1, 0, "torn", &[]), is_readable: false };
+    rig.lanes[0].send(ToLane::Batch(vec![incoming])).expect("a lane");
+    rig.until_settled(1).await;
+    assert_eq!((rig.ledger(), rig.started()), (vec![(0, Status::Dead)], Vec::new()));
 }
 
 /// Catches: a dead event that lets its key flow on although it should hold it, also after a restart.
@@ -342,6 +354,7 @@ async fn nothing_runs_ahead_of_an_event_that_may_hold_its_key() {
     assert!(rig.ledger().contains(&(1, Status::Dead)) && rig.ledger().contains(&(3, Status::Deferred)));
 }
 
+/// Catches: an event that dies of an outage, and one whose time begins anew with each attempt.
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_outlasts_its_time_becomes_a_dead_letter() {
     let mut rig = Rig::new(1, 10);
@@ -399,6 +412,18 @@ async fn a_halted_slot_finishes_what_lies_below_the_highest_started() {
     rig.pass(Duration::from_secs(1)).await;
     assert_eq!(rig.ended(), ["sleep 50000 a", "below", "sleep 80000 b"]);
     assert!(matches!(rig.others[1..], [FromLane::Finished(SLOT)]), "{:?}", rig.others);
+}
+
+/// Catches: the last one started taken for the highest one started.
+#[tokio::test(start_paused = true)]
+async fn the_highest_started_need_not_be_the_last_started() {
+    let mut rig = Rig::new(1, 2);
+    rig.send(&[(1, "sleep 10000"), (1, "sleep 50000"), (2, "sleep 80000")]);
+    rig.pass(Duration::from_millis(20)).await;
+    assert_eq!(rig.started(), ["sleep 10000", "sleep 80000", "sleep 50000"]);
+    rig.tell(|| ToLane::Halt(SLOT));
+    rig.pass(Duration::from_millis(1)).await;
+    assert!(matches!(rig.others[..], [FromLane::Halted(SLOT, Some(2))]), "{:?}", rig.others);
 }
 
 /// Catches: a stop that waits for an attempt which is due later, or forgets it.
@@ -510,7 +535,7 @@ async fn a_fenced_lane_drops_what_it_has_and_still_answers() {
     );
 }
 
-/// Catches: rows that are handled out of order after a restart, or events that pass them.
+/// Catches: rows that are handled out of order or before they are due after a restart, or events that pass them.
 #[tokio::test(start_paused = true)]
 async fn deferred_rows_go_on_after_a_restart_and_what_arrives_waits_behind() {
     let mut rig = Rig::new(1, 10);
@@ -518,10 +543,13 @@ async fn deferred_rows_go_on_after_a_restart_and_what_arrives_waits_behind() {
     rig.until_settled(4).await;
     rig.tell(|| ToLane::Forget(SLOT));
     let row = |row, waiting| (Key(1), DeferredRow { row: RowId(row), key: None, offset: row, waiting });
-    let retry = Waiting::Retry(Duration::from_millis(100));
+    let retry = Waiting::Retry(Duration::from_secs(10));
     rig.take(&[row(0, retry), row(1, Waiting::Behind), row(2, Waiting::Behind)], &[]);
     rig.send_from(4, &[(1, "fourth"), (2, "other")]);
     rig.until_settled(6).await;
+    let tried = rig.started().len();
+    rig.pass(Duration::from_secs(9)).await;
+    assert_eq!(rig.started().len(), tried, "it is not due");
     rig.pass(Duration::from_secs(100)).await;
     assert_eq!(rig.ended(), ["other", "other", "fail 3", "second", "third", "fourth"]);
     assert!(!rig.counts.has_blocked_keys());
@@ -599,6 +627,19 @@ async fn what_is_looked_up_while_its_slot_is_halted_does_not_start() {
     rig.pass(Duration::from_secs(1)).await;
     assert_eq!((rig.ended(), &rig.settled[..]), (vec!["effect a".to_owned()], &[0][..]));
     assert!(matches!(rig.others[1..], [FromLane::Finished(SLOT)]), "{:?}", rig.others);
+}
+
+/// Catches: an event that needs no answer and passes one of its key that waits for the ledger's.
+#[tokio::test(start_paused = true)]
+async fn what_needs_no_answer_waits_behind_what_is_looked_up() {
+    let mut rig = Rig::new(1, 10);
+    rig.ledger.0.lock().expect("tables").latency = Duration::from_millis(101);
+    rig.send(&[(1, "effect a")]);
+    let record = record(1, 1, "undecodable", &[("ce_specversion", "9.9")]);
+    let bad = Incoming { slot: rig.slot, key: Key(1), record, is_readable: true };
+    rig.lanes[0].send(ToLane::Batch(vec![bad])).expect("a lane");
+    rig.until_settled(2).await;
+    assert_eq!(rig.ledger(), [(0, Status::Handled), (1, Status::Dead)]);
 }
 
 /// Catches: an effect that is refused for a passing cause and becomes a dead letter, or is overtaken meanwhile.

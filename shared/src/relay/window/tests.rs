@@ -15,6 +15,7 @@ fn numbers(window: &mut Window, rows: &[OutboxRow]) -> Vec<i64> {
     window.choose(rows).into_iter().map(|index| rows[index].number).collect()
 }
 
+/// Catches: a key that is not remembered as stuck, and a refused row that is sent again.
 #[test]
 fn a_refused_row_holds_its_key_and_nobody_else() {
     let mut rows = [
@@ -61,6 +62,7 @@ fn bytes_are_bounded_and_one_large_row_still_goes() {
     assert_eq!(numbers(&mut window, &rows), [0; 0]);
 }
 
+/// Catches: rows sent before the first of their key is taken, also by the next producer.
 #[test]
 fn the_first_row_of_a_key_goes_before_the_others_and_the_others_together() {
     let rows = [

@@ -83,6 +83,7 @@ mod tests {
         Address::parse(url).expect_err("not to be used").to_string()
     }
 
+    /// Catches: a `Debug` that shows how to log in.
     #[test]
     fn a_place_is_shown_without_its_password() {
         let address = Address::parse("postgres://me:s3cret@db.example:5433/shop").expect("an address");

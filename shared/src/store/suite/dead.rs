@@ -4,6 +4,7 @@ use super::{Bench, Member, NOTE, assignee, event, outgoing, refusal, settled, st
 use crate::store::{Assignee, Effects, Status, Verdict, Waiting};
 
 /// The letter is in the outbox with the row; what shares its batch with a refused event is there once.
+/// Catches: a dead row without its letter in the same transaction.
 pub(crate) async fn a_dead_event_and_its_letter_come_together(bench: &dyn Bench) {
     let member = Member::join(bench).await;
     let owner = member.owner;

@@ -14,6 +14,7 @@ pub(crate) fn refusal(verdict: &Verdict) -> &Refusal {
     }
 }
 
+/// Catches: a row that commits before its effects.
 pub(crate) async fn effects_and_their_row_come_together(bench: &dyn Bench) {
     let member = Member::join(bench).await;
     let owner = member.owner;
@@ -28,6 +29,7 @@ pub(crate) async fn effects_and_their_row_come_together(bench: &dyn Bench) {
     assert_eq!(statuses(&*member.store, "service-b", &["1", "2"]).await, [Some(Status::Handled), None]);
 }
 
+/// Catches: follow-up events that are not stored with the row.
 pub(crate) async fn follow_up_events_go_to_the_outbox(bench: &dyn Bench) {
     let member = Member::join(bench).await;
     let step = |text: &str| Step::Handled {
@@ -50,6 +52,7 @@ pub(crate) async fn follow_up_events_go_to_the_outbox(bench: &dyn Bench) {
     assert_eq!(rows, expected);
 }
 
+/// Catches: effects that are applied whether or not the row is new.
 pub(crate) async fn effects_of_known_events_are_not_applied(bench: &dyn Bench) {
     let member = Member::join(bench).await;
     settled(&member.settle_one(event("1").handled(member.owner)).await);

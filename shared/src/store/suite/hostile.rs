@@ -60,6 +60,7 @@ pub(crate) async fn ids_do_not_collide(bench: &dyn Bench) {
     assert_eq!(member.settle(again).await, vec![Verdict::Known(Status::Handled); ids.len()]);
 }
 
+/// Catches: rows that are unique without their source.
 pub(crate) async fn sources_and_ids_do_not_flow_into_each_other(bench: &dyn Bench) {
     let member = Member::join(bench).await;
     let pairs =

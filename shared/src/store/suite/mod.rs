@@ -125,6 +125,7 @@ macro_rules! scenarios {
             a_settle_that_is_repeated_applies_nothing_twice
             a_row_moves_only_from_the_attempt_that_was_begun
             a_row_that_is_moved_twice_moves_once
+            a_row_that_is_dead_without_an_attempt_stays_dead
             a_member_that_lost_the_partition_settles_nothing
             one_lost_partition_takes_no_other_with_it
             groups_do_not_see_each_other

@@ -26,6 +26,7 @@ fn names(rows: &[OutboxRow]) -> Vec<String> {
     rows.iter().map(|row| String::from_utf8_lossy(&row.packed).into_owned()).collect()
 }
 
+/// Catches: records stored without how far their source was read.
 pub(crate) async fn records_are_added_with_the_position_of_their_source(bench: &dyn Bench) {
     let store = bench.open().await;
     assert_eq!(store.position("file.jsonl").await, Ok(None));
@@ -38,6 +39,7 @@ pub(crate) async fn records_are_added_with_the_position_of_their_source(bench: &
     assert_eq!(names(&outbox(&*other, 10).await), ["1", "2"]);
 }
 
+/// Catches: a position that moves without comparing where it stood.
 pub(crate) async fn a_source_that_another_reads_too_is_not_read_twice(bench: &dyn Bench) {
     let (store, other) = (bench.open().await, bench.open().await);
     let one = || vec![outgoing("orders", "1")];
@@ -65,6 +67,7 @@ pub(crate) async fn the_outbox_is_bounded(bench: &dyn Bench) {
     assert_eq!(names(&outbox(&*store, 10).await), ["2", "3"]);
 }
 
+/// Catches: a look that does not begin at the lowest row.
 pub(crate) async fn the_outbox_gives_its_lowest_rows(bench: &dyn Bench) {
     let store = bench.open().await;
     assert_eq!(outbox(&*store, 10).await, []);
@@ -130,6 +133,7 @@ pub(crate) async fn a_number_of_the_outbox_is_never_used_again(bench: &dyn Bench
     assert_eq!(names(&outbox(&*later, 10).await), ["2"]);
 }
 
+/// Catches: a lease that everybody is given.
 pub(crate) async fn the_lease_has_one_holder(bench: &dyn Bench) {
     let (one, other) = (bench.open().await, bench.open().await);
     let term = Duration::from_secs(60);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bench, Member, event, outgoing};
+use super::{Bench, Draft, Member, event, outgoing};
 use crate::store::{Identity, Known, RowId, Settlement, Status, Step, Store, Verdict, Wait};
 
 pub(crate) fn settled(verdict: &Verdict) -> RowId {
@@ -54,6 +54,7 @@ pub(crate) async fn an_empty_batch_is_settled(bench: &dyn Bench) {
 }
 
 /// At the same place (a crash before the offset moved), at another (sent twice), in the same batch.
+/// Catches: a row put in the place of the one that is there.
 pub(crate) async fn an_event_that_comes_again_is_known(bench: &dyn Bench) {
     let member = Member::join(bench).await;
     let owner = member.owner;
@@ -75,6 +76,7 @@ pub(crate) async fn an_event_that_comes_again_is_known(bench: &dyn Bench) {
     assert_eq!(bench.sql("select count(*) from outbox").await, 1);
 }
 
+/// Catches: a row taken for the event's own without comparing what it holds.
 pub(crate) async fn the_same_id_with_another_content_is_a_conflict(bench: &dyn Bench) {
     let member = Member::join(bench).await;
     let owner = member.owner;
@@ -139,6 +141,7 @@ pub(crate) async fn a_settle_that_is_repeated_applies_nothing_twice(bench: &dyn 
     assert_eq!(member.store.load(vec![again]).await.expect("loaded")[0].attempts, 2);
 }
 
+/// Catches: a row that moves whatever attempt it is at.
 pub(crate) async fn a_row_moves_only_from_the_attempt_that_was_begun(bench: &dyn Bench) {
     let member = Member::join(bench).await;
     let row = settled(&member.settle_one(event("1").retry(member.owner)).await);
@@ -157,5 +160,16 @@ pub(crate) async fn a_row_that_is_moved_twice_moves_once(bench: &dyn Bench) {
     let moved = || event("1").row(row, 1).dead(member.owner, outgoing("dlq", "letter"));
     let verdicts = member.settle([moved(), moved()]).await;
     assert_eq!(verdicts, [Verdict::Settled(row), Verdict::Known(Status::Dead)]);
+    assert_eq!(bench.sql("select count(*) from outbox").await, 1);
+}
+
+/// Catches: a row that is dead already and moves once more, because no attempt was begun in between.
+pub(crate) async fn a_row_that_is_dead_without_an_attempt_stays_dead(bench: &dyn Bench) {
+    let member = Member::join(bench).await;
+    let row = settled(&member.settle_one(event("1").retry(member.owner)).await);
+    let unchanged = Draft { attempts: 1, ..event("1").row(row, 1) };
+    let dead = || unchanged.dead(member.owner, outgoing("dlq", "letter"));
+    assert_eq!(member.settle_one(dead()).await, Verdict::Settled(row));
+    assert_eq!(member.settle_one(dead()).await, Verdict::Known(Status::Dead));
     assert_eq!(bench.sql("select count(*) from outbox").await, 1);
 }

@@ -4,6 +4,7 @@ use super::{Bench, Member, assignee, event, settled, statuses};
 use crate::store::{Assignee, Status, Verdict, Waiting};
 
 /// Interleaving 1: a member is stopped while it holds an event, another takes the partition, the first wakes.
+/// Catches: settling without comparing the epoch, and an assign that does not raise it.
 pub(crate) async fn a_member_that_lost_the_partition_settles_nothing(bench: &dyn Bench) {
     let first = Member::join(bench).await;
     let second = Member::join(bench).await;
@@ -43,6 +44,7 @@ pub(crate) async fn one_lost_partition_takes_no_other_with_it(bench: &dyn Bench)
 }
 
 /// Interleaving 3.
+/// Catches: rows that are unique without their group.
 pub(crate) async fn groups_do_not_see_each_other(bench: &dyn Bench) {
     let one = Member::join(bench).await;
     let other = Member::own(bench.open().await, Assignee { group: "other".to_owned(), ..assignee() }).await;
@@ -58,6 +60,7 @@ pub(crate) async fn groups_do_not_see_each_other(bench: &dyn Bench) {
 }
 
 /// Interleaving 13: the same id in two partitions of two members, at the same time.
+/// Catches: a transaction that takes its lock only when it writes, an insert that is not answered.
 pub(crate) async fn two_members_insert_the_same_event_once(bench: &dyn Bench) {
     let one = Member::join(bench).await;
     let other = Member::own(bench.open().await, Assignee { partition: 1, ..assignee() }).await;
@@ -72,6 +75,7 @@ pub(crate) async fn two_members_insert_the_same_event_once(bench: &dyn Bench) {
     assert_eq!(bench.sql("select count(*) from ledger").await, 200);
 }
 
+/// Catches: an id that is made anew at each opening.
 pub(crate) async fn the_store_is_the_same_for_every_member(bench: &dyn Bench) {
     let (one, other) = (bench.open().await, bench.open().await);
     assert_eq!(one.id(), other.id());

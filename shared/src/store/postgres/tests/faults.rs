@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
+use super::super::address::Address;
+use super::super::session::Session;
 use super::bench::{Database, bench};
 use crate::store::suite::{Bench, Member, NOTE, NUMBER, assignee, event, outgoing, settled};
-use crate::store::{Assignee, Effects, Settlement, Store, StoreError, Value, Verdict};
+use crate::store::{
+    Advance, Assignee, Effects, Settlement, SourcePosition, Store, StoreError, Value, Verdict,
+};
 
 /// Waits until so many transactions of this database wait for a lock; their processes.
 async fn waiting(client: &Client, count: usize) -> Vec<i32> {
@@ -37,11 +41,13 @@ fn note(note: &str) -> Effects {
     Effects::none().write(&NOTE, [note.into()])
 }
 
+/// Catches: a batch taken for settled, or an answer not known to be lost, when its connection is.
 #[tokio::test]
 #[ignore = "needs POSTGRES_URL"]
 async fn a_connection_killed_within_a_settle_is_made_anew() {
     let database = bench().await;
-    let member = Member::join(&database).await;
+    let store = Arc::new(database.store().await);
+    let member = Member::own(Arc::clone(&store) as Arc<dyn Store>, assignee()).await;
     let holder = holding(&database, &["held"]).await;
     let batch: Arc<[Settlement]> = [
         event("1").writing(member.owner, note("first")),
@@ -57,6 +63,7 @@ async fn a_connection_killed_within_a_settle_is_made_anew() {
     watcher.execute("select pg_terminate_backend($1)", &[&pid]).await.expect("killed");
     let ended = settling.await.expect("no panic");
     assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
+    assert!(store.unsure.load(Ordering::Acquire), "it may have been committed");
     holder.batch_execute("rollback").await.expect("let go");
     for verdict in member.settle(batch).await {
         settled(&verdict);
@@ -155,4 +162,47 @@ async fn what_the_commit_refuses_is_an_effect() {
     let verdicts = member.settle(batch).await;
     settled(&verdicts[0]);
     assert!(matches!(&verdicts[1], Verdict::Refused(refusal) if refusal.permanent), "{verdicts:?}");
+}
+
+/// Catches: settling without locking the partition, so that a takeover may come in between.
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn a_settle_waits_for_a_takeover_that_is_under_way() {
+    let database = bench().await;
+    let member = Member::join(&database).await;
+    let other = database.client().await;
+    other.batch_execute("begin; update partition set epoch = epoch + 1").await.expect("begun");
+    let takeover = async {
+        waiting(&database.client().await, 1).await;
+        other.batch_execute("commit").await.expect("taken over");
+    };
+    let (verdicts, ()) = tokio::join!(member.settle([event("1").handled(member.owner)]), takeover);
+    assert_eq!(verdicts, [Verdict::Fenced]);
+}
+
+/// Catches: a position that is stored in another transaction than the records that were read up to it.
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn a_position_without_its_records_is_not_there() {
+    let database = bench().await;
+    let store = database.store().await;
+    let refused = "create function no() returns trigger language plpgsql as 'begin raise ''no''; end';
+        create trigger no before insert on outbox for each row execute function no()";
+    database.client().await.batch_execute(refused).await.expect("a trigger");
+    let read = Advance { from: 0, to: SourcePosition { source: "file".to_owned(), at: 9, number: 1 } };
+    store.enqueue(vec![outgoing("t", "1")], Some(read), 10).await.expect_err("refused");
+    assert_eq!(store.position("file").await, Ok(None));
+}
+
+/// Catches: a transaction that is not on the disk when the offset behind it moves.
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn what_is_committed_is_on_the_disk_whatever_the_database_says() {
+    let database = bench().await;
+    let relaxed = "do 'begin execute format(''alter database %I set synchronous_commit = off'', current_database()); end'";
+    database.client().await.batch_execute(relaxed).await.expect("changed");
+    let address = Address::parse(&database.url).expect("an address");
+    let session = Session::connect(&address).await.expect("connected");
+    let rows = session.query("show synchronous_commit", &[]).await.expect("asked");
+    assert_eq!(rows[0].get::<_, String>(0), "on");
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::store::suite::{Member, assignee, event, settled, statuses};
+use crate::store::suite::{Member, assignee, event, outgoing, settled, statuses};
 use crate::store::{Migration, Statement, Status};
 
 async fn member(file: &InFile) -> (Arc<SqliteStore>, Member) {
@@ -46,6 +46,7 @@ async fn a_full_disk() {
     settled(&member.settle_one(event(&long).handled(member.owner)).await);
 }
 
+/// Catches: a batch taken for settled, or a store given up, because the file is locked.
 #[tokio::test]
 async fn a_file_that_another_process_keeps_locked() {
     let file = in_file().await;
@@ -89,6 +90,7 @@ async fn a_damaged_file() {
     settled(&member.settle_one(event("new").handled(member.owner)).await);
 }
 
+/// Catches: a store made in place of the one that is gone; another one that is written to as if it were this one.
 #[tokio::test]
 async fn a_file_that_is_gone_and_another_in_its_place() {
     let file = in_file().await;
@@ -102,12 +104,13 @@ async fn a_file_that_is_gone_and_another_in_its_place() {
     unavailable(&error);
     assert!(!file.path().exists(), "nothing is made in its place");
 
-    let another = file.store().await;
+    let another = SqliteStore::open(&file.path(), &[]).await.expect("another store");
     let error = trouble(&member, "2").await;
     assert!(matches!(&error, StoreError::Unusable(text) if text.contains(member.store.id())), "{error}");
     let read = member.store.outbox(1, usize::MAX, Vec::new()).await.expect_err("another store");
     assert!(matches!(read, StoreError::Unusable(_)), "{read}");
     assert_eq!(file.sql("select count(*) from ledger").await, 0);
+    assert_eq!(file.sql("select count(*) from sqlite_schema where name = 'notes'").await, 0);
     drop(another);
     let log = file.path().with_extension("db-wal");
     while log.exists() {
@@ -118,6 +121,32 @@ async fn a_file_that_is_gone_and_another_in_its_place() {
     fs::rename(&aside, &folder).expect("put back");
     settled(&member.settle_one(event("2").handled(member.owner)).await);
     assert_eq!(statuses(&*member.store, "service-b", &["1"]).await, [Some(Status::Handled)]);
+}
+
+/// Catches: a transaction that is not on the disk when the offset behind it moves.
+#[tokio::test]
+async fn what_is_committed_is_on_the_disk() {
+    let file = in_file().await;
+    let store = file.store().await;
+    let synchronous = store.writer.ask(|file| {
+        Ok(file
+            .connection()
+            .query_row("pragma synchronous", [], |row| row.get::<_, i64>(0))
+            .expect("a number"))
+    });
+    assert_eq!(synchronous.await, Ok(2), "full");
+}
+
+/// Catches: records that are stored in another transaction than how far their source was read.
+#[tokio::test]
+async fn records_without_their_position_are_not_there() {
+    let file = in_file().await;
+    let store = file.store().await;
+    let refused = "create trigger no before insert on positions begin select raise(abort, 'no'); end";
+    file.beside().execute_batch(refused).expect("a trigger");
+    let read = Advance { from: 0, to: SourcePosition { source: "file".to_owned(), at: 9, number: 1 } };
+    store.enqueue(vec![outgoing("t", "1")], Some(read), 10).await.expect_err("refused");
+    assert_eq!(store.remaining().await, Ok(Remaining::default()));
 }
 
 async fn unusable(file: &InFile, schemas: &[Schema]) -> String {
