@@ -25,8 +25,9 @@ pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// How long a broker may take to show that it is there, before a commit.
 const REACHED: Duration = Duration::from_secs(2);
 
-/// How long the store may take to hand partitions over, and how long it is left alone before it is asked again.
-const STORE_ANSWER: Duration = Duration::from_secs(5);
+/// How long the store may take to hand partitions over before something else is done meanwhile: longer than a file waits
+/// for its lock, so that it can say why. And how long it is left alone before it is asked again.
+const STORE_ANSWER: Duration = Duration::from_secs(7);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A partition that is to be taken over, and where the group stands in it.
