@@ -70,7 +70,11 @@ impl PollThread {
             // The group has given them to another meanwhile: to take them over would shut that one out. librdkafka
             // wants its answer, and takes them away again next; what it fetches until then belongs to no slot.
             self.taking = None;
-            self.consumer.incremental_assign(partitions).context("cannot take partitions")?;
+            let mut list = TopicPartitionList::new();
+            for element in partitions.elements() {
+                list.add_partition_offset(element.topic(), element.partition(), Offset::End)?;
+            }
+            self.consumer.incremental_assign(&list).context("cannot take partitions")?;
             return Ok(true);
         }
         let Some((starts, taken)) = self.take_over(partitions)? else { return Ok(false) };
