@@ -54,3 +54,24 @@ impl Bench for InFile {
 }
 
 suite::scenarios!(in_file);
+
+/// Catches: a change of the schema that files made before do not get.
+#[tokio::test]
+async fn a_file_of_the_first_version_goes_on() {
+    let file = in_file().await;
+    std::fs::create_dir_all(file.path().parent().expect("a folder")).expect("made");
+    let old = file.beside();
+    old.execute_batch(include_str!("schema/1.sql")).expect("the first version");
+    old.execute_batch(
+        "pragma application_id = 0x65767374; pragma user_version = 1; insert into meta (id) values ('old');
+         insert into ledger (partition, offset, scope, id, hash, status, attempts, seen, wait, due)
+             values (1, 7, 1, 'x', 0, 3, 0, 0, 3, 0)",
+    )
+    .expect("a row");
+    drop(old);
+    let member = suite::Member::join(&file).await;
+    assert_eq!(member.store.id(), "old");
+    suite::settled(&member.settle_one(suite::event("1").handled(member.owner)).await);
+    assert_eq!(file.sql("select count(*) from ledger where scheduled = 1 and id = 'x'").await, 1);
+    assert_eq!(file.sql("select count(*) from ledger where timestamp is not null").await, 1);
+}

@@ -63,8 +63,6 @@ create table event_store.ledger (
     group_number integer not null,
     status       smallint not null,
     wait         smallint,                 -- 1 retry, 2 behind, 3 until
-    timestamp    bigint,                   -- the record's own, milliseconds since 1970
-    scheduled    boolean not null default false, -- it was put aside before its turn, because it was not due yet
     source       bytea not null,
     id           bytea not null,
     key          bytea,

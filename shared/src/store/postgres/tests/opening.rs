@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::super::Postgres;
 use super::bench::bench;
-use crate::store::suite::{Member, SCHEMA, event, outgoing};
+use crate::store::suite::{Member, SCHEMA, event, outgoing, settled};
 use crate::store::{Migration, Schema, Statement, Store, StoreError};
 
 async fn refusal(url: &str, schemas: &[Schema]) -> StoreError {
@@ -41,6 +41,25 @@ async fn members_that_start_at_once_make_one_store() {
     let database = bench().await;
     let stores = join_all((0..8).map(|_| database.store())).await;
     assert!(stores.iter().all(|store| store.id() == stores[0].id()));
+}
+
+/// Catches: a change of the schema that stores made before do not get.
+#[tokio::test]
+#[ignore = "needs POSTGRES_URL"]
+async fn a_store_of_the_first_version_goes_on() {
+    let database = bench().await;
+    let client = database.client().await;
+    client.batch_execute("create schema event_store").await.expect("a schema");
+    client.batch_execute(include_str!("../schema/1.sql")).await.expect("the first version");
+    let version = "create table event_store.version (version integer not null);
+        insert into event_store.version values (1);
+        insert into event_store.ledger (number, partition, epoch, \"offset\", hash, attempts, group_number, status, wait, source, id)
+            values (nextval('event_store.ledger_number'), 1, 1, 7, 0, 0, 1, 3, 3, '', 'x')";
+    client.batch_execute(version).await.expect("a row");
+    let member = Member::join(&database).await;
+    settled(&member.settle_one(event("1").handled(member.owner)).await);
+    let scheduled = "select count(*) from ledger where scheduled and id = 'x'";
+    assert_eq!(crate::store::suite::Bench::sql(&database, scheduled).await, 1);
 }
 
 #[tokio::test]

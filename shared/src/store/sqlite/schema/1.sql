@@ -52,8 +52,6 @@ create table ledger (
     due integer,
     pause integer,                          -- how long the wait for the next attempt was to be
     failing_for integer,
-    timestamp integer,                      -- the record's own
-    scheduled integer,                      -- 1 for a row that was put aside before its turn, because it was not due yet
     reason text,
     packed blob                             -- the record, while it is needed
 );
