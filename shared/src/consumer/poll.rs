@@ -1,6 +1,7 @@
 //! The poll thread: owns the Kafka consumer, never runs a handler, and is the one place that stores offsets.
 
 mod handover;
+mod take_over;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher as _};
@@ -21,7 +22,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use self::handover::{ANSWER, Taking};
+use self::take_over::{ANSWER, Taking};
 use super::assignment::Assignment;
 use super::lane::{Common, FromLane, Incoming, ToLane};
 use super::rebalance::{Change, Changes};
