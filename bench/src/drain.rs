@@ -1,64 +1,71 @@
-//! Draining a backlog: service-b's whole runtime beside bare loops with the same settings.
+//! Draining a backlog: service-b's whole runtime beside bare loops with the same settings, and other clients.
 
 use std::process::Command;
 
-use anyhow::Context as _;
-
 use shared::store::TemporaryStore;
 
-use crate::produce::lines;
-use crate::table::{self, Row};
-use crate::{Settings, measure};
+use crate::check::check;
+use crate::contest::{Contest, Subject};
+use crate::load::{self, Load, Loads};
+use crate::measure::{self, Run, count};
+use crate::settings::Bench;
+use crate::{others, service};
 
-const PARTITIONS: &str = "6";
-
-/// Fills a topic once, then drains it in turn, each time in a group of its own.
+/// Fills a topic for each load, then drains it in turn, each time in a group of its own.
 ///
 /// # Errors
 /// No broker, or a subject that does not handle every event.
-pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
-    let (service_a, service_b) = (measure::program("service-a")?, measure::program("service-b")?);
-    let servers = &settings.common.bootstrap_servers;
-    let run = std::process::id();
-    let topic = format!("bench-drain-{run}");
-    let file = lines(settings.events, settings.bytes)?;
-    let store = TemporaryStore::new()?;
-    let store = store.url().to_string();
-    let flags = ["--bootstrap-servers", servers, "--topic", &topic];
-    measure::run(
-        Command::new(service_a).args(flags).args(["--partitions", PARTITIONS, "--from"]).arg(file.path()),
-    )
-    .context("fill the topic")?;
-
-    let mut rows = ["service-b, discard", "StreamConsumer, tuned", "BaseConsumer, tuned"]
-        .map(|name| Row { name, runs: Vec::new() });
-    for round in 0..=settings.rounds {
-        let group = |name: &str| format!("bench-{name}-{run}-{round}");
-        let ours = measure::run(Command::new(&service_b).args(flags).args([
-            "--group",
-            &group("ours"),
-            "--handle",
-            "*=discard",
-            "--delivery",
-            "at-least-once",
-            "--store",
-            &store,
-            "--until-caught-up",
-            "--output",
-            "json",
-        ]))?;
-        let summary: serde_json::Value = serde_json::from_str(&ours.output)?;
-        anyhow::ensure!(summary["handled"] == settings.events, "service-b handled {summary}");
-        let bare = |client: &str| {
-            let mut command = Command::new(std::env::current_exe()?);
-            command.args(["subject", client]).args(flags).args(["--group", &group(client)]);
-            measure::run(command.args(["--events", &settings.events.to_string()]))
+pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
+    let service_b = measure::program("service-b")?;
+    for (number, load) in loads.all()?.into_iter().enumerate() {
+        let topic = format!("{}-{number}", bench.name);
+        load.fill(bench, &topic)?;
+        check(bench, &topic, load.events)?;
+        let ours = |round| {
+            let store = TemporaryStore::new()?;
+            let mut command = Command::new(&service_b);
+            command.args(bench.flags()).args([
+                "--topic",
+                &topic,
+                "--group",
+                &format!("{topic}-ours-{round}"),
+            ]);
+            command.args(["--handle", "*=discard", "--delivery", "at-least-once", "--until-caught-up"]);
+            command.args(["--output", "json", "--store", &store.url().to_string()]);
+            measure::run(&mut command, service::handled)
         };
-        let runs = [ours, bare("stream-consumer")?, bare("base-consumer")?];
-        if round > 0 {
-            rows.iter_mut().zip(runs).for_each(|(row, run)| row.runs.push(run));
+        let mut subjects = vec![
+            Subject { name: "service-b, discard", run: Box::new(ours) },
+            bare(bench, &topic, &load, "StreamConsumer, tuned", "stream-consumer"),
+            bare(bench, &topic, &load, "BaseConsumer, tuned", "base-consumer"),
+            bare(bench, &topic, &load, "StreamConsumer, defaults", "default-stream-consumer"),
+        ];
+        if others::has_kcat() {
+            let run = |_| others::kcat(bench, &topic, load.events);
+            subjects.push(Subject { name: "kcat", run: Box::new(run) });
         }
+        if others::has_java() {
+            let run = |round| others::java_consumer(bench, &topic, load.events, round);
+            subjects.push(Subject { name: "Java ConsumerPerformance", run: Box::new(run) });
+        }
+        Contest { scenario: "drain", variant: load.variant(), events: load.events, subjects }.run(bench)?;
+        load::delete(&bench.connection(), &[&topic])?;
     }
-    table::print(settings.events, &rows);
     Ok(())
+}
+
+fn bare<'a>(
+    bench: &'a Bench,
+    topic: &'a str,
+    load: &Load,
+    name: &'static str,
+    client: &'static str,
+) -> Subject<'a> {
+    let events = load.events.to_string();
+    let run = move |round| -> anyhow::Result<Run> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["subject", client]).args(bench.flags()).args(["--topic", topic, "--events", &events]);
+        measure::run(command.args(["--group", &format!("{topic}-{client}-{round}")]), count)
+    };
+    Subject { name, run: Box::new(run) }
 }

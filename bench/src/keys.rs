@@ -4,51 +4,54 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use shared::client::{TopicSpec, ensure_topics};
+use service_b::config::{Cli, Config};
 use shared::config::parse_alone;
 use shared::consumer::{Counts, Effects, HandleError, Handler, Handlers};
 use shared::event::{Event, NewEvent};
 use shared::producer::Publisher;
 use shared::store::TemporaryStore;
-use shared::topic::Topic;
 
-use crate::Settings;
+use crate::load::make;
+use crate::report::{Line, Spread};
+use crate::settings::Bench;
 
 const EVENTS: u64 = 10_000;
 const UNDER_WAY: u32 = 100;
 const LONGEST: u64 = 5_000;
 
-/// Prints, for each number of keys, the time over its bound: the larger of the handlers' time shared by all
-/// that may be under way, and the slowest key's own.
+/// For each number of keys, the time over its bound: the larger of the handlers' time shared by all that may be under
+/// way, and the slowest key's own.
 ///
 /// # Errors
 /// No broker, or events out of order.
 #[tokio::main]
-#[allow(clippy::print_stdout, reason = "the table is the result")]
-pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
-    println!("{:>8}{:>12}{:>12}{:>10}", "keys", "took s", "bound s", "ratio");
+pub(crate) async fn run(bench: &Bench) -> anyhow::Result<()> {
     for keys in [1, 10, 100, 10_000] {
-        for round in 0..settings.rounds {
-            let topic = format!("bench-keys-{}-{keys}-{round}", std::process::id());
-            fill(settings, &topic, 1, EVENTS, |number| number % keys).await?;
-            let journal = handle(settings, &topic).await?;
-            let (took, bound) = (journal.took(), journal.bound());
-            let ratio = took.as_secs_f64() / bound.as_secs_f64();
-            println!("{keys:>8}{:>12.3}{:>12.3}{ratio:>10.3}", took.as_secs_f64(), bound.as_secs_f64());
+        let mut journals = Vec::new();
+        for round in 0..bench.rounds {
+            let topic = format!("{}-{keys}-{round}", bench.name);
+            fill(bench, &topic, 1, EVENTS, |number| number % keys).await?;
+            journals.push(handle(bench, &topic).await?);
         }
+        let of = |figure: fn(&Journal) -> f64| Spread::of(journals.iter().map(figure));
+        bench.report.add(&[Line {
+            scenario: "keys",
+            variant: format!("{keys} keys"),
+            subject: "service-b, lanes".to_owned(),
+            events: EVENTS,
+            rounds: journals.len(),
+            left_out: 0,
+            rate: Some(of(|journal| EVENTS as f64 / journal.took().as_secs_f64())),
+            cpu_us: None,
+            rss_mib: None,
+            figures: vec![
+                ("took_s", of(|journal| journal.took().as_secs_f64())),
+                ("bound_s", of(|journal| journal.bound().as_secs_f64())),
+            ],
+            ratios: vec![("bound".to_owned(), of(Journal::over_bound))],
+        }])?;
     }
     Ok(())
-}
-
-/// Makes a topic.
-///
-/// # Errors
-/// No broker, or one that refuses.
-pub(crate) async fn make(settings: &Settings, name: &str, partitions: i32) -> anyhow::Result<Topic> {
-    let topic: Topic = name.parse()?;
-    let spec = TopicSpec { topic: topic.clone(), partitions };
-    ensure_topics(&settings.connection(), vec![spec]).await?;
-    Ok(topic)
 }
 
 /// Fills a new topic with numbered events.
@@ -56,14 +59,14 @@ pub(crate) async fn make(settings: &Settings, name: &str, partitions: i32) -> an
 /// # Errors
 /// No broker, or an event that it does not acknowledge.
 pub(crate) async fn fill(
-    settings: &Settings,
+    bench: &Bench,
     name: &str,
     partitions: i32,
     events: u64,
     key: impl Fn(u64) -> u64,
 ) -> anyhow::Result<()> {
-    let topic = make(settings, name, partitions).await?;
-    let publisher = Publisher::new(&settings.connection())?;
+    let topic = make(&bench.connection(), name, partitions).await?;
+    let publisher = Publisher::new(&bench.connection())?;
     for number in 0..events {
         let event = NewEvent::new("/bench", "com.example.bench.v1").key(key(number).to_string());
         publisher.publish(&event.data("text/plain", number.to_string()), &topic, number).await?;
@@ -73,17 +76,12 @@ pub(crate) async fn fill(
     Ok(())
 }
 
-async fn handle(settings: &Settings, topic: &str) -> anyhow::Result<Journal> {
-    let servers = &settings.common.bootstrap_servers;
+async fn handle(bench: &Bench, topic: &str) -> anyhow::Result<Journal> {
     let concurrency = UNDER_WAY.to_string();
-    let flags = ["service-b", "--bootstrap-servers", servers, "--topic", topic, "--group", topic];
-    // The lanes alone: with a row an event, a key's next one would wait for the last one's commit as well.
-    let flags = flags.into_iter().chain(["--delivery", "at-least-once"]);
-    let flags = flags.chain(["--concurrency", &concurrency, "--until-caught-up"]);
     let store = TemporaryStore::new()?;
-    let flags: Vec<&str> = flags.collect();
-    let mut config = parse_alone::<service_b::config::Cli>(&flags)?.into_config();
-    config.store = Some(store.url());
+    // The lanes alone: with a row an event, a key's next one would wait for the last one's commit as well.
+    let flags = ["--delivery", "at-least-once", "--concurrency", &concurrency, "--until-caught-up"];
+    let config = member(bench, topic, topic, &flags, &store)?;
     let journal = Arc::new(Mutex::new(Journal::default()));
     let handlers = Handlers::new().on("*", Sleeper(Arc::clone(&journal)))?;
     service_b::run(config, handlers, Arc::new(Counts::default()), std::future::pending()).await?;
@@ -91,6 +89,25 @@ async fn handle(settings: &Settings, topic: &str) -> anyhow::Result<Journal> {
     anyhow::ensure!(journal.out_of_order == 0, "{} events out of order", journal.out_of_order);
     anyhow::ensure!(journal.handled == EVENTS, "{} events handled", journal.handled);
     Ok(journal)
+}
+
+/// The settings of a service-b in this process.
+///
+/// # Errors
+/// A flag that it does not know.
+pub(crate) fn member(
+    bench: &Bench,
+    topic: &str,
+    group: &str,
+    flags: &[&str],
+    store: &TemporaryStore,
+) -> anyhow::Result<Config> {
+    let common = bench.flags();
+    let mut all = vec!["service-b", "--topic", topic, "--group", group];
+    all.extend(common.iter().map(String::as_str).chain(flags.iter().copied()));
+    let mut config = parse_alone::<Cli>(&all)?.into_config();
+    config.store = Some(store.url());
+    Ok(config)
 }
 
 /// Sleeps up to 5 ms, and notes what that really took.
@@ -113,6 +130,10 @@ impl Journal {
     fn bound(&self) -> Duration {
         let sum: Duration = self.by_key.values().sum();
         self.by_key.values().max().copied().unwrap_or_default().max(sum / UNDER_WAY)
+    }
+
+    fn over_bound(&self) -> f64 {
+        self.took().as_secs_f64() / self.bound().as_secs_f64()
     }
 
     fn note(&mut self, key: &[u8], number: u64, start: Instant) {

@@ -2,25 +2,37 @@
 //!
 //! `cargo run --release -p bench -- drain --bootstrap-servers localhost:9092`
 
+mod broker;
+mod check;
+mod contest;
 mod drain;
 mod keys;
+mod load;
+mod machine;
 mod measure;
+mod others;
+mod process;
 mod produce;
+mod report;
 mod retry_storm;
+mod service;
+mod settings;
 mod subject;
-mod table;
 mod torture;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use shared::client::Connection;
-use shared::config::CommonArgs;
 use shared::telemetry;
+
+use self::load::Loads;
+use self::settings::{Bench, Settings};
 
 /// Measures the pair beside bare clients
 #[derive(Debug, Parser)]
-#[command(after_help = "Example:\n  cargo run --release -p bench -- drain --rounds 5")]
+#[command(
+    after_help = "Example:\n  cargo run --release -p bench -- drain --broker jars --json results.jsonl"
+)]
 struct Cli {
     #[command(subcommand)]
     scenario: Scenario,
@@ -28,14 +40,30 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Scenario {
-    /// Drain a backlog: service-b with `discard` beside a StreamConsumer loop and a bare BaseConsumer
-    Drain(Settings),
-    /// Publish a file: service-a beside a bare BaseProducer and a FutureProducer window
-    Produce(Settings),
+    /// Drain a backlog: service-b with `discard` beside bare loops, kcat and Java's consumer
+    Drain {
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        loads: Loads,
+    },
+    /// Publish a file: service-a beside a bare BaseProducer, a FutureProducer window and Java's producer
+    Produce {
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        loads: Loads,
+    },
     /// 10,000 handlers of 0 to 5 ms in one partition, 100 under way, at 1, 10, 100 and 10,000 keys
     Keys(Settings),
     /// 1 % and 10 % of the keys fail each event once: rate and latency of the others
-    RetryStorm(Settings),
+    RetryStorm {
+        #[command(flatten)]
+        settings: Settings,
+        /// How many events the backlog has
+        #[arg(long, default_value_t = 300_000)]
+        events: u64,
+    },
     /// Kill, stop and restart everything at random, then compare what was published with what took effect
     #[command(
         after_help = "Example:\n  cargo run --release -p bench -- torture --kills 100 --seconds 600 --broker jars"
@@ -49,36 +77,23 @@ enum Scenario {
     Subject(subject::Subject),
 }
 
-/// What every scenario takes.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Settings {
-    #[command(flatten)]
-    common: CommonArgs,
-    /// How many events
-    #[arg(long, default_value_t = 1_000_000)]
-    events: u64,
-    /// The bytes of each
-    #[arg(long, default_value_t = 100)]
-    bytes: usize,
-    /// How often each subject runs, after one round that does not count
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-}
-
-impl Settings {
-    fn connection(&self) -> Connection {
-        self.common.connection()
-    }
-}
-
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::init(telemetry::LogFormat::Human);
-    match cli.scenario {
-        Scenario::Drain(settings) => drain::run(&settings)?,
-        Scenario::Produce(settings) => produce::run(&settings)?,
-        Scenario::Keys(settings) => keys::run(&settings)?,
-        Scenario::RetryStorm(settings) => retry_storm::run(&settings)?,
+    telemetry::init_quiet();
+    measure(cli.scenario).unwrap_or_else(|error| {
+        eprintln!("bench: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn measure(scenario: Scenario) -> anyhow::Result<ExitCode> {
+    match scenario {
+        Scenario::Drain { settings, loads } => Bench::run(settings, |bench| drain::run(bench, &loads))?,
+        Scenario::Produce { settings, loads } => Bench::run(settings, |bench| produce::run(bench, &loads))?,
+        Scenario::Keys(settings) => Bench::run(settings, keys::run)?,
+        Scenario::RetryStorm { settings, events } => {
+            Bench::run(settings, |bench| retry_storm::run(bench, events))?;
+        }
         Scenario::Torture(settings) => return torture::run(settings),
         Scenario::TortureMember(member) => torture::member::run(member)?,
         Scenario::Subject(subject) => subject::run(&subject)?,

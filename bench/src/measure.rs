@@ -5,18 +5,20 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::UsageWho;
+
+use crate::machine::used;
 
 /// What a run took.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
+    /// How many events it says it got through.
+    pub(crate) events: u64,
     pub(crate) wall: Duration,
     /// User and system time of the process; the broker's is not in it.
     pub(crate) cpu: Duration,
     /// The most memory it had resident, as sampled.
     pub(crate) peak_kib: u64,
-    /// What it printed on standard output.
-    pub(crate) output: String,
 }
 
 const SETTINGS: [&str; 6] = ["KAFKA_", "SERVICE_A_", "SERVICE_B_", "CONFIG_FILE", "LOG_FORMAT", "NO_COLOR"];
@@ -33,12 +35,15 @@ pub(crate) fn without_settings(command: &mut Command) {
     }
 }
 
-/// Runs the command to its end.
+/// Runs the command to its end; what it prints says how many events it got through.
 ///
 /// # Errors
-/// It cannot be started, or does not succeed.
-pub(crate) fn run(command: &mut Command) -> anyhow::Result<Run> {
-    let before = children_cpu()?;
+/// It cannot be started, or does not succeed, or its output does not say it.
+pub(crate) fn run(
+    command: &mut Command,
+    events: impl FnOnce(&str) -> anyhow::Result<u64>,
+) -> anyhow::Result<Run> {
+    let before = used(UsageWho::RUSAGE_CHILDREN);
     let start = Instant::now();
     without_settings(command);
     let mut child = command
@@ -55,18 +60,14 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<Run> {
     let wall = start.elapsed();
     let done = child.wait_with_output()?;
     anyhow::ensure!(done.status.success(), "{command:?} ended with {}", done.status);
-    let output = String::from_utf8_lossy(&done.stdout).into_owned();
-    Ok(Run { wall, cpu: children_cpu()?.saturating_sub(before), peak_kib, output })
+    let events = events(&String::from_utf8_lossy(&done.stdout))?;
+    // Of all children that have ended: the difference is this one's.
+    Ok(Run { events, wall, cpu: used(UsageWho::RUSAGE_CHILDREN).saturating_sub(before), peak_kib })
 }
 
-/// The time of all children that have ended; the difference of two readings is one child's.
-fn children_cpu() -> anyhow::Result<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let seconds = |time: nix::sys::time::TimeVal| {
-        Duration::from_secs(time.tv_sec().unsigned_abs())
-            + Duration::from_micros(time.tv_usec().unsigned_abs())
-    };
-    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
+/// Of a program that prints the number and nothing else.
+pub(crate) fn count(output: &str) -> anyhow::Result<u64> {
+    output.trim().parse().with_context(|| format!("not a number of events: {output:?}"))
 }
 
 fn resident_peak_kib(pid: u32) -> Option<u64> {

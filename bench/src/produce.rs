@@ -1,62 +1,78 @@
 //! Publishing a file: service-a beside bare producers with the same settings and the same bytes.
 
-use std::io::{BufWriter, Write};
+use std::path::Path;
 use std::process::Command;
 
-use tempfile::NamedTempFile;
+use crate::check::check;
+use crate::contest::{Contest, Subject};
+use crate::load::{self, Load, Loads, PARTITIONS};
+use crate::measure::{self, Run, count};
+use crate::settings::Bench;
+use crate::{others, service};
 
-use crate::table::{self, Row};
-use crate::{Settings, measure};
-
-/// Publishes the same file in turn.
+/// Publishes the same file in turn, each time to a topic of its own.
 ///
 /// # Errors
 /// No broker, or a subject of which not every event was acknowledged.
-pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
+pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
     let service_a = measure::program("service-a")?;
-    let servers = &settings.common.bootstrap_servers;
-    let topic = format!("bench-produce-{}", std::process::id());
-    let flags = ["--bootstrap-servers", servers, "--topic", &topic];
-    let file = lines(settings.events, settings.bytes)?;
-
-    let mut rows = ["service-a --from", "BaseProducer", "FutureProducer, window"]
-        .map(|name| Row { name, runs: Vec::new() });
-    for round in 0..=settings.rounds {
-        let ours = measure::run(
-            Command::new(&service_a).args(flags).args(["--partitions", "6", "--from"]).arg(file.path()),
-        )?;
-        let expected = format!("published {0}, acknowledged {0}", settings.events);
-        anyhow::ensure!(ours.output.trim() == expected, "service-a: {}", ours.output);
-        let bare = |client: &str| {
-            let mut command = Command::new(std::env::current_exe()?);
-            command.args(["subject", client]).args(flags).arg("--from").arg(file.path());
-            measure::run(command.args(["--events", &settings.events.to_string()]))
+    for (number, load) in loads.all()?.into_iter().enumerate() {
+        let file = load.write(bench.folder.path())?;
+        let name = format!("{}-{number}", bench.name);
+        let ours = |round| {
+            let topic = format!("{name}-ours-{round}");
+            in_topic(bench, &topic, || {
+                let mut command = Command::new(&service_a);
+                command.args(bench.flags()).args(["--topic", &topic, "--kafka", &load.setting(), "--from"]);
+                let run = measure::run(command.arg(&file), service::acknowledged)?;
+                // What was read back once is what all rounds publish.
+                if round == 0 {
+                    check(bench, &topic, load.events)?;
+                }
+                Ok(run)
+            })
         };
-        let runs = [ours, bare("base-producer")?, bare("future-producer")?];
-        if round > 0 {
-            rows.iter_mut().zip(runs).for_each(|(row, run)| row.runs.push(run));
+        let mut subjects = vec![
+            Subject { name: "service-a --from", run: Box::new(ours) },
+            bare(bench, &name, &load, &file, "BaseProducer", "base-producer"),
+            bare(bench, &name, &load, &file, "FutureProducer, window", "future-producer"),
+        ];
+        if others::has_java() {
+            let run = |round| {
+                let topic = format!("{name}-java-{round}");
+                in_topic(bench, &topic, || others::java_producer(bench, &topic, &load, &file))
+            };
+            subjects.push(Subject { name: "Java ProducerPerformance", run: Box::new(run) });
         }
+        Contest { scenario: "produce", variant: load.variant(), events: load.events, subjects }.run(bench)?;
     }
-    table::print(settings.events, &rows);
     Ok(())
 }
 
-/// A file of numbered lines of the size, which do not compress to nothing.
-///
-/// # Errors
-/// The temporary folder is full or read-only.
-pub(crate) fn lines(events: u64, bytes: usize) -> anyhow::Result<NamedTempFile> {
-    let mut file = NamedTempFile::new()?;
-    let mut random = fastrand::Rng::with_seed(7);
-    let mut writer = BufWriter::new(&mut file);
-    for number in 0..events {
-        let mut line = format!("{number:010} ");
-        while line.len() < bytes {
-            line.push(random.alphanumeric());
-        }
-        writeln!(writer, "{line}")?;
-    }
-    writer.flush()?;
-    drop(writer);
-    Ok(file)
+fn bare<'a>(
+    bench: &'a Bench,
+    name: &'a str,
+    load: &'a Load,
+    file: &'a Path,
+    shown: &'static str,
+    client: &'static str,
+) -> Subject<'a> {
+    let run = move |round| {
+        let topic = format!("{name}-{client}-{round}");
+        in_topic(bench, &topic, || {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.args(["subject", client]).args(bench.flags()).args(["--kafka", &load.setting()]);
+            command.args(["--topic", &topic, "--events", &load.events.to_string(), "--from"]);
+            measure::run(command.arg(file), count)
+        })
+    };
+    Subject { name: shown, run: Box::new(run) }
+}
+
+/// Makes the topic before, and deletes it after: neither is measured.
+fn in_topic(bench: &Bench, topic: &str, run: impl FnOnce() -> anyhow::Result<Run>) -> anyhow::Result<Run> {
+    load::make_now(&bench.connection(), topic, PARTITIONS)?;
+    let run = run()?;
+    load::delete(&bench.connection(), &[topic])?;
+    Ok(run)
 }

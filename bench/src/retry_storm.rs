@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use shared::config::parse_alone;
 use shared::consumer::{Counts, Effects, HandleError, Handler, Handlers};
 use shared::event::{Event, NewEvent};
 use shared::producer::Publisher;
@@ -12,8 +11,10 @@ use shared::store::TemporaryStore;
 use shared::topic::Topic;
 use tokio::sync::Notify;
 
-use crate::Settings;
-use crate::keys::{fill, make};
+use crate::keys::{fill, member};
+use crate::load::make;
+use crate::report::{Line, Spread};
+use crate::settings::Bench;
 
 const KEYS: u64 = 10_000;
 const PARTITIONS: i32 = 6;
@@ -23,56 +24,80 @@ const SHARES: [u64; 3] = [0, 1, 10];
 const RATE: u64 = 2_000;
 const SECONDS: u64 = 15;
 
-/// Prints the rate of a backlog and the latency of a steady stream, from when an event was to be published until its
-/// handler had succeeded, of the keys that do not fail, beside those of an undisturbed run of the same round.
+/// The rate of a backlog and the latency of a steady stream, from when an event was to be published until its handler had
+/// succeeded, of the keys that do not fail, beside those of an undisturbed run of the same round.
 ///
 /// # Errors
 /// No broker, or others that were not all handled.
 #[tokio::main]
-#[allow(clippy::print_stdout, reason = "the table is the result")]
-pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
-    let name = format!("bench-retry-storm-{}", std::process::id());
-    fill(settings, &name, PARTITIONS, settings.events, |number| number % KEYS).await?;
-    println!(
-        "{} events of a backlog, then {RATE}/s for {SECONDS} s; {KEYS} keys; effectively-once, SQLite",
-        settings.events
-    );
-    println!(
-        "{:>14}{:>14}{:>8}{:>12}{:>12}{:>8}",
-        "failing keys", "others/s", "ratio", "p50 ms", "p99 ms", "ratio"
-    );
-    for round in 0..=settings.rounds {
-        let mut undisturbed = None;
+pub(crate) async fn run(bench: &Bench, events: u64) -> anyhow::Result<()> {
+    fill(bench, &bench.name, PARTITIONS, events, |number| number % KEYS).await?;
+    let mut rounds = Vec::new();
+    for round in 0..=bench.rounds {
+        eprintln!("retry-storm: round {round} of {}", bench.rounds);
+        let mut found = Vec::new();
         for share in SHARES {
-            let rate = backlog(settings, &name, share, round).await?;
-            let (median, p99) = stream(settings, &format!("{name}-{round}-{share}"), share).await?;
-            let (rate_before, p99_before) = *undisturbed.get_or_insert((rate, p99));
-            if round > 0 {
-                println!(
-                    "{share:>12} %{rate:>14.0}{:>8.2}{median:>12.2}{p99:>12.2}{:>8.2}",
-                    rate / rate_before,
-                    p99 / p99_before
-                );
-            }
+            let rate = backlog(bench, share, events, round).await?;
+            let (median, p99) = stream(bench, &format!("{}-{round}-{share}", bench.name), share).await?;
+            found.push(Found { rate, median, p99 });
+        }
+        // The first one warms up.
+        if round > 0 {
+            rounds.push(found);
         }
     }
-    Ok(())
+    bench.report.add(&lines(events, &rounds))
+}
+
+/// What the others noticed: their rate, and their latency in milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    rate: f64,
+    median: f64,
+    p99: f64,
+}
+
+fn lines(events: u64, rounds: &[Vec<Found>]) -> Vec<Line> {
+    let line = |place: usize, share: &u64| {
+        let of = |figure: fn(Found) -> f64| Spread::of(rounds.iter().map(|round| figure(round[place])));
+        let over = |figure: fn(Found) -> f64| {
+            Spread::of(rounds.iter().map(|round| figure(round[place]) / figure(round[0])))
+        };
+        let ratios = vec![
+            ("rate undisturbed".to_owned(), over(|found| found.rate)),
+            ("p99 undisturbed".to_owned(), over(|found| found.p99)),
+        ];
+        Line {
+            scenario: "retry-storm",
+            variant: format!("{RATE} a second for {SECONDS} s, {KEYS} keys, effectively-once"),
+            subject: format!("others, {share} % of the keys fail"),
+            events,
+            rounds: rounds.len(),
+            left_out: 0,
+            rate: Some(of(|found| found.rate)),
+            cpu_us: None,
+            rss_mib: None,
+            figures: vec![("p50_ms", of(|found| found.median)), ("p99_ms", of(|found| found.p99))],
+            ratios: if place > 0 { ratios } else { Vec::new() },
+        }
+    };
+    SHARES.iter().enumerate().map(|(place, share)| line(place, share)).collect()
 }
 
 /// The rate at which the others of a backlog are handled.
-async fn backlog(settings: &Settings, topic: &str, share: u64, round: usize) -> anyhow::Result<f64> {
-    let storm = Storm::new(share, settings.events);
-    let group = format!("{topic}-{share}-{round}");
-    let others = handle(settings, topic, &group, &storm).await?;
+async fn backlog(bench: &Bench, share: u64, events: u64, round: u32) -> anyhow::Result<f64> {
+    let storm = Storm::new(share, events);
+    let group = format!("{}-{share}-{round}", bench.name);
+    let others = handle(bench, &bench.name, &group, &storm).await?;
     Ok(others.latencies.len() as f64 / (others.last - others.first).as_secs_f64())
 }
 
 /// Median and 99th percentile of the others' latency, in milliseconds.
-async fn stream(settings: &Settings, name: &str, share: u64) -> anyhow::Result<(f64, f64)> {
-    let topic = make(settings, name, PARTITIONS).await?;
+async fn stream(bench: &Bench, name: &str, share: u64) -> anyhow::Result<(f64, f64)> {
+    let topic = make(&bench.connection(), name, PARTITIONS).await?;
     let storm = Storm::new(share, RATE * SECONDS);
     let (published, others) =
-        tokio::join!(publish(settings, &topic, storm.start), handle(settings, name, name, &storm));
+        tokio::join!(publish(bench, &topic, storm.start), handle(bench, name, name, &storm));
     published?;
     let mut latencies = others?.latencies;
     latencies.sort_unstable();
@@ -84,8 +109,8 @@ async fn stream(settings: &Settings, name: &str, share: u64) -> anyhow::Result<(
 }
 
 /// Publishes at a steady rate. Each event says when it was to go out, so that a publisher that is held up hides nothing.
-async fn publish(settings: &Settings, topic: &Topic, start: Instant) -> anyhow::Result<()> {
-    let publisher = Publisher::new(&settings.connection())?;
+async fn publish(bench: &Bench, topic: &Topic, start: Instant) -> anyhow::Result<()> {
+    let publisher = Publisher::new(&bench.connection())?;
     // The member joins meanwhile.
     let first = start.elapsed() + Duration::from_secs(3);
     for number in 0..RATE * SECONDS {
@@ -101,12 +126,9 @@ async fn publish(settings: &Settings, topic: &Topic, start: Instant) -> anyhow::
 }
 
 /// Runs a member until the others are handled; what waits for its next attempt is left behind.
-async fn handle(settings: &Settings, topic: &str, group: &str, handler: &Storm) -> anyhow::Result<Others> {
-    let servers = &settings.common.bootstrap_servers;
-    let flags = ["service-b", "--bootstrap-servers", servers, "--topic", topic, "--group", group];
+async fn handle(bench: &Bench, topic: &str, group: &str, handler: &Storm) -> anyhow::Result<Others> {
     let store = TemporaryStore::new()?;
-    let mut config = parse_alone::<service_b::config::Cli>(&flags)?.into_config();
-    config.store = Some(store.url());
+    let config = member(bench, topic, group, &[], &store)?;
     let handlers = Handlers::new().on("*", handler.clone())?;
     let is_done = Arc::clone(&handler.done);
     service_b::run(config, handlers, Arc::new(Counts::default()), async move { is_done.notified().await })

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
@@ -35,6 +36,8 @@ pub(crate) struct Subject {
 enum Client {
     BaseConsumer,
     StreamConsumer,
+    /// With librdkafka's own settings, but for what at-least-once needs.
+    DefaultStreamConsumer,
     BaseProducer,
     FutureProducer,
 }
@@ -42,13 +45,18 @@ enum Client {
 /// How many sends a FutureProducer has under way.
 const WINDOW: usize = 10_000;
 
+#[allow(clippy::print_stdout, reason = "the result")]
 pub(crate) fn run(subject: &Subject) -> anyhow::Result<()> {
     match subject.client {
         Client::BaseConsumer => base_consumer(subject),
-        Client::StreamConsumer => stream_consumer(subject),
+        Client::StreamConsumer => stream_consumer(subject, Subject::consumer),
+        Client::DefaultStreamConsumer => stream_consumer(subject, Subject::default_consumer),
         Client::BaseProducer => base_producer(subject),
         Client::FutureProducer => future_producer(subject),
-    }
+    }?;
+    // Each ends with an error before it has got through them all.
+    println!("{}", subject.events);
+    Ok(())
 }
 
 impl Subject {
@@ -58,6 +66,19 @@ impl Subject {
         let protocol = GroupProtocol::Classic;
         let group = Group { id, instance_id: None, protocol, on_missing_offsets: "earliest" };
         Ok(self.common.connection().consumer(&group)?.create()?)
+    }
+
+    fn default_consumer(&self) -> anyhow::Result<StreamConsumer> {
+        let group = self.group.as_deref().unwrap_or_default();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.common.bootstrap_servers).set("group.id", group);
+        config.set("auto.offset.reset", "earliest").set("enable.auto.offset.store", "false");
+        Ok(config.create()?)
+    }
+
+    fn is_all(&self, sent: u64) -> anyhow::Result<()> {
+        anyhow::ensure!(sent == self.events, "{sent} lines instead of {}", self.events);
+        Ok(())
     }
 
     fn lines(&self) -> anyhow::Result<impl Iterator<Item = std::io::Result<Vec<u8>>>> {
@@ -82,8 +103,11 @@ fn base_consumer(subject: &Subject) -> anyhow::Result<()> {
 
 /// The loop that most services write.
 #[tokio::main]
-async fn stream_consumer(subject: &Subject) -> anyhow::Result<()> {
-    let consumer: StreamConsumer = subject.consumer()?;
+async fn stream_consumer(
+    subject: &Subject,
+    make: fn(&Subject) -> anyhow::Result<StreamConsumer>,
+) -> anyhow::Result<()> {
+    let consumer = make(subject)?;
     consumer.subscribe(&[&subject.topic])?;
     for _ in 0..subject.events {
         store(&consumer, &consumer.recv().await?)?;
@@ -97,6 +121,13 @@ fn store<C: rdkafka::consumer::ConsumerContext>(
 ) -> anyhow::Result<()> {
     std::hint::black_box(message.payload());
     Ok(consumer.store_offset_from_message(message)?)
+}
+
+/// How many bytes those headers take on the wire, names, values and their lengths.
+pub(crate) fn header_bytes() -> usize {
+    let mut bytes = 0;
+    like().headers(|name, value| bytes += name.len() + value.len() + 2);
+    bytes
 }
 
 /// The same headers as service-a writes, with constant values: their bytes count, their making does not.
@@ -114,9 +145,10 @@ fn like() -> NewEvent {
 
 fn base_producer(subject: &Subject) -> anyhow::Result<()> {
     let producer: BaseProducer = subject.common.connection().producer()?.create()?;
-    let headers = headers(&like());
+    let (headers, mut sent) = (headers(&like()), 0);
     for line in subject.lines()? {
         let line = line?;
+        sent += 1;
         let mut record: BaseRecord<'_, [u8], [u8]> =
             BaseRecord::to(&subject.topic).payload(line.as_slice()).headers(headers.clone());
         while let Err((error, same)) = producer.send(record) {
@@ -126,7 +158,8 @@ fn base_producer(subject: &Subject) -> anyhow::Result<()> {
         }
         producer.poll(Duration::ZERO);
     }
-    Ok(producer.flush(Duration::from_secs(60))?)
+    producer.flush(Duration::from_secs(60))?;
+    subject.is_all(sent)
 }
 
 fn is_full(error: &KafkaError) -> bool {
@@ -136,10 +169,11 @@ fn is_full(error: &KafkaError) -> bool {
 #[tokio::main]
 async fn future_producer(subject: &Subject) -> anyhow::Result<()> {
     let producer: FutureProducer = subject.common.connection().producer()?.create()?;
-    let headers = headers(&like());
+    let (headers, mut sent) = (headers(&like()), 0);
     let mut under_way = FuturesOrdered::new();
     for line in subject.lines()? {
         let line = line?;
+        sent += 1;
         let mut record: FutureRecord<'_, [u8], [u8]> =
             FutureRecord::to(&subject.topic).payload(line.as_slice()).headers(headers.clone());
         loop {
@@ -161,5 +195,5 @@ async fn future_producer(subject: &Subject) -> anyhow::Result<()> {
     while let Some(delivery) = under_way.next().await {
         delivery?.map_err(|(error, _)| error)?;
     }
-    Ok(())
+    subject.is_all(sent)
 }

@@ -17,9 +17,18 @@ pub enum LogFormat {
 
 /// Starts logging. `RUST_LOG` chooses what is logged (`info` by default); a second call changes nothing.
 pub fn init(format: LogFormat) {
+    start(format, "info");
+}
+
+/// [`init`] for a program whose output is not its log: of what is logged only warnings, unless `RUST_LOG` says more.
+pub fn init_quiet() {
+    start(LogFormat::Human, "warn");
+}
+
+fn start(format: LogFormat, level: &str) {
     let filter = std::env::var(EnvFilter::DEFAULT_ENV).ok().map(EnvFilter::try_new);
     let refused = filter.as_ref().and_then(|filter| filter.as_ref().err().map(ToString::to_string));
-    let filter = filter.and_then(Result::ok).unwrap_or_else(|| EnvFilter::new("info"));
+    let filter = filter.and_then(Result::ok).unwrap_or_else(|| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Lines(io::stderr()));
     let _ = match format {
         LogFormat::Human => {
@@ -29,7 +38,7 @@ pub fn init(format: LogFormat) {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     if let Some(reason) = refused {
-        tracing::warn!("RUST_LOG is not understood, so that it is taken for `info`: {reason}");
+        tracing::warn!("RUST_LOG is not understood, so that it is taken for `{level}`: {reason}");
     }
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::broker::Broker;
-use super::process::Process;
 use super::schedule::{Fault, Planned, Target};
+use crate::broker::Broker;
+use crate::process::Process;
 
 /// How to start a program.
 #[derive(Debug)]

@@ -4,18 +4,16 @@
 //!
 //! - `schedule`: which fault when, drawn from the seed; pure.
 //! - `events`: the numbered lines that service-a publishes; `member`: the handler that they meet in service-b.
-//! - `broker`, `process`, `fleet`: the programs, and what is done to them.
+//! - `fleet`: the programs, and what is done to them.
 //! - `topic`, `database`: what is found at the end, as `facts`. `samples`: what the members held meanwhile.
 //! - `oracle`: whether the promises were kept; pure. `report`: what is printed.
 
-mod broker;
 mod database;
 mod events;
 mod facts;
 mod fleet;
 pub(crate) mod member;
 mod oracle;
-mod process;
 mod report;
 mod run;
 mod samples;

@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use clap::ValueEnum as _;
 use shared::consumer::Delivery;
 
-use super::broker::{Broker, Own};
 use super::database::{Database, Progress};
 use super::events::{self, Expected};
 use super::facts::Facts;
@@ -19,6 +18,7 @@ use super::samples::Samples;
 use super::schedule::{self, Planned, Target, Wish};
 use super::settings::{Output, Settings};
 use super::{oracle, topic};
+use crate::broker::{Broker, Own};
 use crate::measure;
 
 /// Everything of the run by name.

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use shared::config::duration;
 use shared::consumer::Delivery;
 
-use super::broker::Own;
+use crate::broker::Own;
 
 /// How the report looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use shared::broker::{EmbeddedBroker, Options};
 
-use super::process::Process;
+use crate::process::Process;
 
 /// A broker that the run starts itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,7 +22,7 @@ pub(crate) enum Own {
 #[derive(Debug)]
 pub(crate) enum Broker {
     Given(String),
-    Jars { address: String, script: PathBuf, name: String, log: PathBuf },
+    Jars { address: String, pid: Option<u32>, script: PathBuf, name: String, log: PathBuf },
     Embedded(EmbeddedBroker),
 }
 
@@ -34,14 +34,16 @@ impl Broker {
     /// # Errors
     /// No Java, no jars, or it does not come up: what the script says.
     pub(crate) async fn jars(name: &str, folder: &Path) -> anyhow::Result<Self> {
-        let root = std::env::var_os("CARGO_MANIFEST_DIR").map(|crate_| Path::new(&crate_).join(".."));
-        let script = root.unwrap_or_else(|| ".".into()).join(".ci/kafka");
-        anyhow::ensure!(script.exists(), "there is no .ci/kafka here: run it from the repository's root");
+        let script = script()?;
         let log = folder.join("broker.log");
         let mut process = control(&script, name, &["start", "0"], &log)?;
         let status = process.wait(PATIENCE).await?;
         anyhow::ensure!(status.success(), "Kafka does not start: see {}", log.display());
-        Ok(Self::Jars { address: process.last_line(), script, name: name.to_owned(), log })
+        let address = process.last_line();
+        let mut process = control(&script, name, &["pid"], &log)?;
+        process.wait(PATIENCE).await?;
+        let pid = process.last_line().parse().ok();
+        Ok(Self::Jars { address, pid, script, name: name.to_owned(), log })
     }
 
     /// Starts the embedded one with these topics.
@@ -57,6 +59,11 @@ impl Broker {
             Self::Given(address) | Self::Jars { address, .. } => address.clone(),
             Self::Embedded(broker) => broker.address(),
         }
+    }
+
+    /// Its process when it was started, where it is ours and not this one.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        if let Self::Jars { pid, .. } = self { *pid } else { None }
     }
 
     pub(crate) fn may_be_killed(&self) -> bool {
@@ -81,6 +88,17 @@ impl Broker {
         }
         Ok(())
     }
+}
+
+/// The script that knows Kafka's jars.
+///
+/// # Errors
+/// This is not run from the repository.
+pub(crate) fn script() -> anyhow::Result<PathBuf> {
+    let root = std::env::var_os("CARGO_MANIFEST_DIR").map(|crate_| Path::new(&crate_).join(".."));
+    let script = root.unwrap_or_else(|| ".".into()).join(".ci/kafka");
+    anyhow::ensure!(script.exists(), "there is no .ci/kafka here: run it from the repository's root");
+    Ok(script)
 }
 
 fn control(script: &Path, name: &str, words: &[&str], log: &Path) -> anyhow::Result<Process> {

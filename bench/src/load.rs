@@ -1,0 +1,243 @@
+//! What is published and drained: so many events of a size, and what their data look like.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use shared::client::{Connection, TopicSpec, ensure_topics};
+use shared::event::NewEvent;
+use shared::producer::Publisher;
+use shared::topic::Topic;
+
+use crate::settings::Bench;
+
+/// How many keys the events of a backlog have.
+pub(crate) const KEYS: u64 = 1024;
+pub(crate) const PARTITIONS: i32 = 6;
+
+/// Which loads a scenario goes through: every combination.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Loads {
+    /// The bytes of an event's data; several by commas
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 1024])]
+    bytes: Vec<usize>,
+    /// How many events [default: 1,000,000, of more than 256 bytes 300,000]
+    #[arg(long)]
+    events: Option<u64>,
+    /// What the data look like
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Payload::Text, Payload::Json])]
+    payload: Vec<Payload>,
+    /// How batches are compressed; text, of letters by chance, never is
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Compression::None, Compression::Lz4, Compression::Zstd])]
+    compression: Vec<Compression>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Payload {
+    /// A number, then letters by chance.
+    Text,
+    /// An order as a shop would write it.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Compression {
+    None,
+    Lz4,
+    Zstd,
+}
+
+/// Shown as on the command line.
+pub(crate) fn name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+impl std::fmt::Display for Payload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&name(self))
+    }
+}
+
+impl std::fmt::Display for Compression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&name(self))
+    }
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) events: u64,
+    pub(crate) bytes: usize,
+    pub(crate) payload: Payload,
+    pub(crate) compression: Compression,
+}
+
+impl Loads {
+    /// # Errors
+    /// There is none.
+    pub(crate) fn all(&self) -> anyhow::Result<Vec<Load>> {
+        let mut loads = Vec::new();
+        for &bytes in &self.bytes {
+            for &payload in &self.payload {
+                for &compression in &self.compression {
+                    if payload == Payload::Json || compression == Compression::None {
+                        let events = self.events.unwrap_or(if bytes > 256 { 300_000 } else { 1_000_000 });
+                        loads.push(Load { events, bytes, payload, compression });
+                    }
+                }
+            }
+        }
+        anyhow::ensure!(!loads.is_empty(), "text is not compressed: add json to --payload");
+        Ok(loads)
+    }
+}
+
+impl Load {
+    pub(crate) fn variant(&self) -> String {
+        format!("{} B of {}, {}", self.bytes, self.payload, self.compression)
+    }
+
+    /// As a setting of the producer.
+    pub(crate) fn setting(&self) -> String {
+        format!("compression.type={}", self.compression)
+    }
+
+    fn media_type(&self) -> &'static str {
+        match self.payload {
+            Payload::Text => "text/plain",
+            Payload::Json => "application/json",
+        }
+    }
+
+    /// The data of every event, in its order. Each begins with its number, and all are of the size.
+    fn data(&self) -> impl Iterator<Item = Vec<u8>> + use<> {
+        let Self { events, bytes, payload, .. } = *self;
+        let mut random = fastrand::Rng::with_seed(7);
+        (0..events).map(move |number| match payload {
+            Payload::Text => text(number, bytes, &mut random),
+            Payload::Json => order(number, bytes, &mut random),
+        })
+    }
+
+    /// Writes the data to a file, a line each.
+    ///
+    /// # Errors
+    /// The folder is full or read-only.
+    pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<PathBuf> {
+        let path = folder.join("lines");
+        let mut writer = BufWriter::new(std::fs::File::create(&path)?);
+        for line in self.data() {
+            writer.write_all(&line)?;
+            writer.write_all(b"\n")?;
+        }
+        writer.flush()?;
+        Ok(path)
+    }
+
+    /// Fills a new topic.
+    ///
+    /// # Errors
+    /// No broker, or an event that it does not acknowledge.
+    #[tokio::main]
+    pub(crate) async fn fill(&self, bench: &Bench, name: &str) -> anyhow::Result<()> {
+        let mut connection = bench.connection();
+        connection.properties.extend(self.setting().parse());
+        let topic = make(&connection, name, PARTITIONS).await?;
+        let publisher = Publisher::new(&connection)?;
+        for (number, data) in (0..).zip(self.data()) {
+            let event = NewEvent::new("/bench", "com.example.bench.v1").key((number % KEYS).to_string());
+            publisher.publish(&event.data(self.media_type(), data), &topic, number).await?;
+        }
+        let acknowledged = publisher.finish(Duration::from_secs(60)).await.acknowledged;
+        anyhow::ensure!(acknowledged == self.events, "only {acknowledged} events were acknowledged");
+        Ok(())
+    }
+}
+
+/// The number with which an event's data begin.
+pub(crate) fn number(data: &[u8]) -> Option<u64> {
+    let digits =
+        data.iter().skip_while(|byte| !byte.is_ascii_digit()).take_while(|byte| byte.is_ascii_digit());
+    digits.map(|digit| u64::from(digit - b'0')).reduce(|number, digit| number * 10 + digit)
+}
+
+fn text(number: u64, bytes: usize, random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut line = format!("{number:010} ");
+    while line.len() < bytes {
+        line.push(random.alphanumeric());
+    }
+    line.into_bytes()
+}
+
+fn order(number: u64, bytes: usize, random: &mut fastrand::Rng) -> Vec<u8> {
+    use std::fmt::Write as _;
+    const END: &str = "\"}";
+    let customer = random.u16(..10_000);
+    let mut line = format!(r#"{{"order":"{number:010}","customer":"c-{customer:04}","items":["#);
+    while line.len() + 96 < bytes {
+        let (sku, quantity, cents) = (random.u32(..1_000_000), random.u8(1..9), random.u16(100..9_999));
+        let _ = write!(line, r#"{{"sku":"{sku:06}","quantity":{quantity},"price":{cents}.00}},"#);
+    }
+    if line.ends_with(',') {
+        line.pop();
+    }
+    line += r#"],"note":""#;
+    while line.len() + END.len() < bytes {
+        line.push(random.lowercase());
+    }
+    (line + END).into_bytes()
+}
+
+/// Makes a topic.
+///
+/// # Errors
+/// No broker, or one that refuses.
+pub(crate) async fn make(connection: &Connection, name: &str, partitions: i32) -> anyhow::Result<Topic> {
+    let topic: Topic = name.parse()?;
+    let spec = TopicSpec { topic: topic.clone(), partitions };
+    ensure_topics(connection, vec![spec]).await?;
+    Ok(topic)
+}
+
+/// [`make`], for who has no runtime.
+#[tokio::main]
+pub(crate) async fn make_now(connection: &Connection, name: &str, partitions: i32) -> anyhow::Result<Topic> {
+    make(connection, name, partitions).await
+}
+
+/// Deletes topics, so that the disk and the broker's memory hold those of one round only.
+///
+/// # Errors
+/// No broker. One that does not delete topics keeps them.
+#[tokio::main]
+pub(crate) async fn delete(connection: &Connection, names: &[&str]) -> anyhow::Result<()> {
+    let admin: AdminClient<DefaultClientContext> = connection.producer()?.create()?;
+    admin.delete_topics(names, &AdminOptions::new()).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_has_the_size_and_begins_with_its_number() {
+        for payload in [Payload::Text, Payload::Json] {
+            for bytes in [100, 1024] {
+                let load = Load { events: 20, bytes, payload, compression: Compression::None };
+                for (expected, line) in load.data().enumerate() {
+                    assert_eq!(line.len(), bytes, "{}", String::from_utf8_lossy(&line));
+                    assert_eq!(number(&line), Some(expected as u64));
+                    assert!(
+                        payload == Payload::Text
+                            || serde_json::from_slice::<serde_json::Value>(&line).is_ok()
+                    );
+                }
+            }
+        }
+    }
+}

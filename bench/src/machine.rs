@@ -1,0 +1,103 @@
+//! What else the machine was doing meanwhile: time that other programs, or another virtual machine, took.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+/// In which `/proc` counts: the kernel's `USER_HZ`, 100 a second wherever Linux runs today.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A span of time, from [`Watch::start`] on.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    broker: Option<u32>,
+    start: Instant,
+    before: Reading,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Reading {
+    /// By all processes.
+    busy: Duration,
+    /// By another virtual machine, or whoever else the host gives its cores to.
+    steal: Duration,
+    /// By this process, its children and the broker.
+    ours: Duration,
+}
+
+impl Watch {
+    /// `broker`: the process of the broker; without it other programs cannot be told from it, and only stolen time counts.
+    pub(crate) fn start(broker: Option<u32>) -> Self {
+        Self { broker, start: Instant::now(), before: Reading::now(broker) }
+    }
+
+    /// The share of the machine's time since then that went elsewhere, from 0 to 1.
+    pub(crate) fn elsewhere(&self) -> f64 {
+        let now = Reading::now(self.broker);
+        let spent = |of: fn(&Reading) -> Duration| of(&now).saturating_sub(of(&self.before));
+        let others = match self.broker {
+            Some(_) => spent(|reading| reading.busy).saturating_sub(spent(|reading| reading.ours)),
+            None => Duration::ZERO,
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        (others + spent(|reading| reading.steal)).as_secs_f64() / (self.start.elapsed().as_secs_f64() * cores)
+    }
+}
+
+impl Reading {
+    /// What cannot be read counts as nothing: then no round is marked.
+    fn now(broker: Option<u32>) -> Self {
+        let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+        let (busy, steal) = whole(&stat).unwrap_or_default();
+        let broker = broker.and_then(process).unwrap_or_default();
+        Self { busy, steal, ours: used(UsageWho::RUSAGE_SELF) + used(UsageWho::RUSAGE_CHILDREN) + broker }
+    }
+}
+
+/// User, nice and system time together, and steal. Interrupts are left out: most of them are the network between us and
+/// the broker.
+fn whole(stat: &str) -> Option<(Duration, Duration)> {
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let ticks: Vec<u32> = line.split_whitespace().map_while(|field| field.parse().ok()).collect();
+    Some((TICK * ticks.get(..3)?.iter().sum(), TICK * *ticks.get(7)?))
+}
+
+/// User and system time of a running process.
+fn process(pid: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it, in brackets, may hold anything.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    Some(TICK * (fields.get(11)?.parse::<u32>().ok()? + fields.get(12)?.parse::<u32>().ok()?))
+}
+
+/// User and system time of this process, or of all its children that have ended.
+pub(crate) fn used(who: UsageWho) -> Duration {
+    let Ok(usage) = getrusage(who) else { return Duration::ZERO };
+    let duration = |time: nix::sys::time::TimeVal| {
+        Duration::from_secs(time.tv_sec().unsigned_abs())
+            + Duration::from_micros(time.tv_usec().unsigned_abs())
+    };
+    duration(usage.user_time()) + duration(usage.system_time())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_the_kernel_writes() {
+        let stat = "cpu  100 2 30 4000 5 6 7 8 0 0\ncpu0 50 1 15 2000 2 3 3 4 0 0\n";
+        assert_eq!(whole(stat), Some((TICK * 132, TICK * 8)));
+        assert_eq!(whole("intr 1"), None);
+        assert!(process(std::process::id()).is_some());
+    }
+
+    #[test]
+    fn the_time_of_others_is_seen_and_ours_is_not() {
+        let watch = Watch::start(Some(std::process::id()));
+        let spin = Instant::now();
+        while spin.elapsed() < Duration::from_millis(100) {}
+        // Counted as this process and as its broker: whatever it did, it was not another.
+        assert!(watch.elsewhere() < 0.9);
+    }
+}
