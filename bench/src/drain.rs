@@ -37,6 +37,7 @@ pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
         let mut subjects = vec![
             Subject { name: "service-b, discard", run: Box::new(ours) },
             bare(bench, &topic, &load, "StreamConsumer, tuned", "stream-consumer"),
+            bare(bench, &topic, &load, "StreamConsumer, tuned, headers", "header-stream-consumer"),
             bare(bench, &topic, &load, "BaseConsumer, tuned", "base-consumer"),
             bare(bench, &topic, &load, "StreamConsumer, defaults", "default-stream-consumer"),
         ];

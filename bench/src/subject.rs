@@ -10,7 +10,7 @@ use futures_util::stream::FuturesOrdered;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer};
 use shared::client::{Group, GroupProtocol};
 use shared::config::CommonArgs;
@@ -36,6 +36,8 @@ pub(crate) struct Subject {
 enum Client {
     BaseConsumer,
     StreamConsumer,
+    /// It looks at every header, as whoever has an event's type in one must.
+    HeaderStreamConsumer,
     /// With librdkafka's own settings, but for what at-least-once needs.
     DefaultStreamConsumer,
     BaseProducer,
@@ -49,8 +51,9 @@ const WINDOW: usize = 10_000;
 pub(crate) fn run(subject: &Subject) -> anyhow::Result<()> {
     match subject.client {
         Client::BaseConsumer => base_consumer(subject),
-        Client::StreamConsumer => stream_consumer(subject, Subject::consumer),
-        Client::DefaultStreamConsumer => stream_consumer(subject, Subject::default_consumer),
+        Client::StreamConsumer => stream_consumer(subject, Subject::consumer, |_| ()),
+        Client::HeaderStreamConsumer => stream_consumer(subject, Subject::consumer, look_at_headers),
+        Client::DefaultStreamConsumer => stream_consumer(subject, Subject::default_consumer, |_| ()),
         Client::BaseProducer => base_producer(subject),
         Client::FutureProducer => future_producer(subject),
     }?;
@@ -106,13 +109,22 @@ fn base_consumer(subject: &Subject) -> anyhow::Result<()> {
 async fn stream_consumer(
     subject: &Subject,
     make: fn(&Subject) -> anyhow::Result<StreamConsumer>,
+    look: fn(&BorrowedMessage<'_>),
 ) -> anyhow::Result<()> {
     let consumer = make(subject)?;
     consumer.subscribe(&[&subject.topic])?;
     for _ in 0..subject.events {
-        store(&consumer, &consumer.recv().await?)?;
+        let message = consumer.recv().await?;
+        look(&message);
+        store(&consumer, &message)?;
     }
     Ok(())
+}
+
+fn look_at_headers(message: &BorrowedMessage<'_>) {
+    for header in message.headers().iter().flat_map(|headers| headers.iter()) {
+        std::hint::black_box(header);
+    }
 }
 
 fn store<C: rdkafka::consumer::ConsumerContext>(

@@ -1,10 +1,11 @@
 //! The poll thread: owns the Kafka consumer, never runs a handler, and is the one place that stores offsets.
 
 mod handover;
+mod intake;
+mod refusal;
 mod take_over;
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -12,25 +13,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rdkafka::ClientContext;
-use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use self::intake::Intake;
+use self::refusal::refusal;
 use self::take_over::{ANSWER, Taking};
 use super::assignment::Assignment;
-use super::lane::{Common, FromLane, Incoming, ToLane};
+use super::lane::{Common, FromLane, ToLane};
 use super::rebalance::{Change, Changes};
-use super::tracker::Received;
-use super::{Key, Options, SlotId};
+use super::{Options, SlotId};
 use crate::client::Connection;
-use crate::raw;
-use crate::record::RecordBuilder;
+use crate::raw::{BatchConsumer, Fetched};
 use crate::store::StoreError;
 use crate::topic::Topic;
 
@@ -53,16 +51,13 @@ const FENCED_FOR: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_secs(5);
 
 pub(super) struct PollThread {
-    consumer: BaseConsumer<Changes>,
+    consumer: BatchConsumer<Changes>,
     options: Options,
     assignment: Assignment,
-    lanes: Vec<UnboundedSender<ToLane>>,
-    batches: Vec<Vec<Incoming>>,
+    intake: Intake,
     reports: Receiver<FromLane>,
     common: Arc<Common>,
     stop: Arc<AtomicBool>,
-    builder: RecordBuilder,
-    hasher: Hasher,
     stored_at: Instant,
     /// When a record came last, or could not come.
     heard_at: Instant,
@@ -93,19 +88,16 @@ impl PollThread {
         stop: Arc<AtomicBool>,
     ) -> anyhow::Result<Self> {
         let config = connection.consumer(&options.group)?;
-        let consumer = BaseConsumer::from_config_and_context(&config, Changes::default())?;
+        let consumer = BatchConsumer::new(&config, Changes::default())?;
         let now = Instant::now();
         Ok(Self {
             consumer,
             assignment: Assignment::new(options.window, options.window_bytes, common.store.id()),
             options,
-            batches: lanes.iter().map(|_| Vec::new()).collect(),
-            lanes,
+            intake: Intake::new(lanes),
             reports,
             common,
             stop,
-            builder: RecordBuilder::default(),
-            hasher: Hasher::default(),
             stored_at: now,
             heard_at: now,
             assigned: false,
@@ -127,8 +119,7 @@ impl PollThread {
         self.let_go(&self.assignment.ids(), true);
         self.consumer.context().close();
         self.decline();
-        // The lanes end with their inboxes.
-        self.lanes.clear();
+        self.intake.close();
         let _ = ended.send(result);
     }
 
@@ -178,81 +169,49 @@ impl PollThread {
     }
 
     /// Takes what has arrived, up to a batch, and hands it to the lanes.
-    fn poll(&mut self, mut wait: Duration) -> anyhow::Result<()> {
-        let mut error = None;
-        for _ in 0..BATCH {
-            match self.consumer.poll(wait) {
-                Some(Ok(message)) => {
-                    let incoming = incoming(&mut self.assignment, &mut self.builder, &self.hasher, &message)?;
-                    if let Some(incoming) = incoming {
-                        let lane = lane_of(incoming.key, self.lanes.len());
-                        self.batches[lane].push(incoming);
-                    }
+    fn poll(&mut self, wait: Duration) -> anyhow::Result<()> {
+        self.poll_events()?;
+        let most = BATCH.min(self.assignment.window().room());
+        let mut passing = None;
+        for fetched in self.consumer.fetch(wait, most) {
+            match fetched {
+                Ok(fetched) => self.intake.take(&fetched, &mut self.assignment)?,
+                Err(error) => {
+                    // Nothing behind one that ends the run is taken: it would be committed, and the damage skipped.
+                    refusal(&error, &self.options.group.id)?;
+                    passing = Some(error);
                 }
-                Some(Err(reason)) => {
-                    error = Some(reason);
-                    break;
-                }
-                None => break,
-            }
-            wait = Duration::ZERO;
-            if self.assignment.window().is_full() {
-                break;
             }
         }
-        if self.dispatch() {
+        if self.intake.dispatch() {
             self.heard_at = Instant::now();
         }
-        error.map_or(Ok(()), |error| self.failed(&error))
-    }
-
-    /// Hands over what was collected; `false` where that was nothing.
-    fn dispatch(&mut self) -> bool {
-        let mut any = false;
-        for (lane, batch) in self.lanes.iter().zip(&mut self.batches) {
-            if !batch.is_empty() {
-                any = true;
-                let _ = lane.send(ToLane::Batch(std::mem::take(batch)));
-            }
+        if let Some(error) = passing {
+            let reason = error.to_string();
+            self.consumer.context().error(error, &reason);
         }
-        any
-    }
-
-    /// Which errors end the run, and in which words.
-    fn failed(&mut self, error: &KafkaError) -> anyhow::Result<()> {
-        self.refusal(error)?;
-        self.consumer.context().error(error.clone(), &error.to_string());
         Ok(())
     }
 
-    /// An error that does not pass by itself.
-    fn refusal(&self, error: &KafkaError) -> anyhow::Result<()> {
-        use RDKafkaErrorCode as Code;
-        if let KafkaError::MessageConsumptionFatal(code) = error {
-            anyhow::bail!(
-                "Kafka has shut this member out: {code}. Another instance with the same --instance-id?"
-            );
-        }
-        match error.rdkafka_error_code() {
-            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => anyhow::bail!(
-                "a committed offset of group {} is not in its partition any more: its records were deleted before \
-                 they were handled. Say --on-missing-offsets earliest (handle what is left) or latest (skip it)",
-                self.options.group.id
-            ),
-            // librdkafka goes on behind the batch: what was in it would be skipped without a word.
-            Some(Code::BadMessage) => anyhow::bail!(
-                "a batch of records is damaged on the broker or on the way. Nothing behind it is handled: mend the \
-                 broker's log, or move group {} past the batch with Kafka's own tools",
-                self.options.group.id
-            ),
-            Some(code @ (Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed)) => {
-                anyhow::bail!(
-                    "{code}: this user may not read the topics, or not as group {}",
-                    self.options.group.id
-                )
+    /// What librdkafka has to say besides records: its context is told of rebalances and commits.
+    fn poll_events(&mut self) -> anyhow::Result<()> {
+        while self.consumer.has_events() {
+            match self.consumer.poll(Duration::ZERO) {
+                // Of a partition that is not forwarded.
+                Some(Ok(message)) => {
+                    if let Some(fetched) = Fetched::of(&message) {
+                        self.intake.take(&fetched, &mut self.assignment)?;
+                    }
+                }
+                Some(Err(error)) => {
+                    refusal(&error, &self.options.group.id)?;
+                    let reason = error.to_string();
+                    self.consumer.context().error(error, &reason);
+                }
+                None => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     fn take_reports(&mut self) {
@@ -381,50 +340,4 @@ impl PollThread {
     fn is_quiet(&self) -> bool {
         self.heard_at.elapsed() > QUIET
     }
-}
-
-/// Copies a record out of the client. `None` for one that is none of ours any more, or under way already.
-///
-/// # Errors
-/// The partition begins anew in the middle: what it holds now was not settled, though its offsets say so.
-fn incoming(
-    assignment: &mut Assignment,
-    builder: &mut RecordBuilder,
-    hasher: &Hasher,
-    message: &BorrowedMessage<'_>,
-) -> anyhow::Result<Option<Incoming>> {
-    let Some((topic, slot)) = assignment.slot_of(message.topic(), message.partition()) else {
-        return Ok(None);
-    };
-    let (record, is_readable) = raw::copy(message, topic, builder);
-    let key = key_of(hasher, (topic, message.partition()), record.key(), message.offset());
-    match assignment.received(slot, message.offset(), record.size()) {
-        Received::New => Ok(Some(Incoming { slot, key, record, is_readable })),
-        Received::Again => Ok(None),
-        Received::Behind => anyhow::bail!(
-            "{topic}/{} has gone back to offset {}: it was cut off, or made anew. Start service-b again, and it goes on \
-             there as --on-missing-offsets says",
-            message.partition(),
-            message.offset()
-        ),
-    }
-}
-
-type Hasher = foldhash::fast::RandomState;
-
-fn lane_of(key: Key, lanes: usize) -> usize {
-    (key.0 >> 32) as usize % lanes
-}
-
-/// The same each time that the partition is assigned: its key stays in its lane, behind what may still be there of it.
-fn key_of(hasher: &Hasher, (topic, partition): (&'static str, i32), key: Option<&[u8]>, offset: i64) -> Key {
-    let mut state = hasher.build_hasher();
-    // A topic's name is interned: its address is as good as its letters.
-    (topic.as_ptr().addr(), partition).hash(&mut state);
-    match key {
-        Some(key) => key.hash(&mut state),
-        // A null key orders nothing: every such record is a key of its own.
-        None => offset.hash(&mut state),
-    }
-    Key(state.finish())
 }

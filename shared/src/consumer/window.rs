@@ -35,6 +35,11 @@ impl Window {
         self.full
     }
 
+    /// How many more events it takes. One that is large may go over the bound of bytes.
+    pub(super) fn room(&self) -> usize {
+        if self.full { 0 } else { self.most.events.saturating_sub(self.used.events) }
+    }
+
     /// How many events are under way.
     pub(super) fn events(&self) -> usize {
         self.used.events
@@ -54,6 +59,7 @@ mod tests {
         assert!(window.is_full(), "one free place is no reason to start fetching again");
         window.free(Freed { events: 1, bytes: 1 });
         assert!(!window.is_full());
+        assert_eq!(window.room(), 2);
     }
 
     #[test]

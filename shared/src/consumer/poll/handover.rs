@@ -64,10 +64,10 @@ impl PollThread {
         if self.failed.is_some() {
             return; // Nothing can be settled any more, and the lane that said so answers no more.
         }
-        self.dispatch();
+        self.intake.dispatch();
         let mut limits: HashMap<SlotId, i64> = slots.iter().map(|slot| (*slot, -1)).collect();
         self.tell_all(slots, ToLane::Halt);
-        let mut answers = slots.len() * self.lanes.len();
+        let mut answers = slots.len() * self.intake.lanes().len();
         while answers > 0 {
             match self.reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(FromLane::Halted(slot, highest)) => {
@@ -84,7 +84,7 @@ impl PollThread {
             self.assignment.truncate(*slot, *limit);
         }
         self.tell_all(slots, |slot| ToLane::Finish(slot, limits.get(&slot).copied().unwrap_or(-1)));
-        let mut answers = slots.len() * self.lanes.len();
+        let mut answers = slots.len() * self.intake.lanes().len();
         while answers > 0 {
             match self.reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(FromLane::Finished(slot)) => answers -= usize::from(limits.contains_key(&slot)),
@@ -102,7 +102,9 @@ impl PollThread {
     }
 
     fn tell_all(&self, slots: &[SlotId], message: impl Fn(SlotId) -> ToLane) {
-        for (lane, slot) in self.lanes.iter().flat_map(|lane| slots.iter().map(move |slot| (lane, slot))) {
+        for (lane, slot) in
+            self.intake.lanes().iter().flat_map(|lane| slots.iter().map(move |slot| (lane, slot)))
+        {
             let _ = lane.send(message(*slot));
         }
     }

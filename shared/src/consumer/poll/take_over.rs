@@ -10,8 +10,9 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use tokio::task::JoinHandle;
 
+use super::PollThread;
 use super::handover::names;
-use super::{PollThread, key_of, lane_of};
+use super::refusal::refusal;
 use crate::consumer::lane::{Taken, ToLane};
 use crate::consumer::{Delivery, OnDead};
 use crate::store::{Assigned, Assignee, StoreError};
@@ -52,7 +53,7 @@ impl PollThread {
             for element in partitions.elements() {
                 list.add_partition_offset(element.topic(), element.partition(), Offset::End)?;
             }
-            self.consumer.incremental_assign(&list).context("cannot take partitions")?;
+            self.consumer.take(&list).context("cannot take partitions")?;
             return Ok(true);
         }
         let Some((starts, taken)) = self.take_over(partitions)? else { return Ok(false) };
@@ -67,7 +68,7 @@ impl PollThread {
         self.look_for_growth();
         self.assigned = true;
         self.heard_at = Instant::now();
-        self.consumer.incremental_assign(&list).context("cannot take partitions")?;
+        self.consumer.take(&list).context("cannot take partitions")?;
         // A pause outlives the assignment in which it was asked for.
         self.consumer.resume(&list).context("cannot resume partitions")?;
         Ok(true)
@@ -211,17 +212,17 @@ impl PollThread {
             deferred: Vec::new(),
             answered: Vec::new(),
         };
-        let mut taken: Vec<Taken> = vec![empty; self.lanes.len()];
+        let mut taken: Vec<Taken> = vec![empty; self.intake.lanes().len()];
+        let place = (start.topic, start.partition);
         for row in deferred {
-            let key = key_of(&self.hasher, (start.topic, start.partition), row.key.as_deref(), row.offset);
-            taken[lane_of(key, self.lanes.len())].deferred.push((key, row));
+            let (lane, key) = self.intake.lane_of(place, row.key.as_deref(), row.offset);
+            taken[lane].deferred.push((key, row));
         }
         for (key, up_to) in answered {
-            let place = (start.topic, start.partition);
-            let key = key_of(&self.hasher, place, key.as_deref(), up_to.offset);
-            taken[lane_of(key, self.lanes.len())].answered.push((key, up_to));
+            let (lane, key) = self.intake.lane_of(place, key.as_deref(), up_to.offset);
+            taken[lane].answered.push((key, up_to));
         }
-        for (lane, taken) in self.lanes.iter().zip(taken) {
+        for (lane, taken) in self.intake.lanes().iter().zip(taken) {
             let _ = lane.send(ToLane::Take(slot, taken));
         }
     }
@@ -246,7 +247,7 @@ impl PollThread {
     /// After a moment, and after polling: who does not poll is taken for dead.
     fn ask_again<T>(&mut self, what: &str, error: &KafkaError) -> anyhow::Result<Option<T>> {
         self.asked_at = Some(Instant::now());
-        self.refusal(error)?;
+        refusal(error, &self.options.group.id)?;
         tracing::warn!("cannot {what}, trying again: {error}");
         Ok(None)
     }

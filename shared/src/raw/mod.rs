@@ -1,9 +1,11 @@
-//! What rdkafka does not give safely: header names as bytes.
+//! What rdkafka does not give safely, or not fast: header names as bytes, and records many at a time.
 //!
 //! rdkafka 0.39 panics on a header name that is not UTF-8, and anyone who may write to a topic can send one.
-//! This module reads and writes headers as librdkafka has them. It is the only one that touches records by
-//! pointer, and nothing borrowed from librdkafka leaves it.
+//! This module reads and writes headers as librdkafka has them; `fetch` takes records from it in batches. It is the only
+//! one that touches records by pointer, and nothing borrowed from librdkafka leaves it.
 #![allow(unsafe_code, reason = "rdkafka wraps header names as str only; see the module's text")]
+
+mod fetch;
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
@@ -11,11 +13,12 @@ use std::slice;
 
 use rdkafka::client::Client;
 use rdkafka::error::{IsError, KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::producer::ProducerContext;
 use rdkafka::util::IntoOpaque;
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_vtype_t as vtype;
+
+pub(crate) use self::fetch::{BatchConsumer, Fetched};
 
 use crate::record::{Origin, Record, RecordBuilder};
 
@@ -26,28 +29,28 @@ pub(crate) const MAX_FETCHED_BYTES: usize = 100_000_000;
 
 /// Copies a record out of the client's memory. `false` beside it: its headers are there and cannot be read, all of them.
 pub(crate) fn copy(
-    message: &BorrowedMessage<'_>,
+    fetched: &Fetched<'_>,
     topic: &'static str,
     builder: &mut RecordBuilder,
 ) -> (Record, bool) {
-    builder.start(message.key(), message.payload());
-    let are_readable = for_each_header(message, |name, value| {
+    builder.start(fetched.key(), fetched.value());
+    let are_readable = for_each_header(fetched, |name, value| {
         builder.header(name, value);
     });
     let record = builder.finish(Origin {
         topic,
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp: message.timestamp().to_millis(),
+        partition: fetched.partition(),
+        offset: fetched.offset(),
+        timestamp: fetched.timestamp(),
     });
     (record, are_readable)
 }
 
 /// `false` where librdkafka cannot read them: too many, or not as Kafka writes them.
-fn for_each_header(message: &BorrowedMessage<'_>, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> bool {
+fn for_each_header(fetched: &Fetched<'_>, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> bool {
     let mut headers = ptr::null_mut();
-    // SAFETY: the message's pointer is valid while `message` lives, which is longer than this call.
-    let error = unsafe { sys::rd_kafka_message_headers(message.ptr(), &raw mut headers) };
+    // SAFETY: the message's pointer is valid while `fetched` lives, which is longer than this call.
+    let error = unsafe { sys::rd_kafka_message_headers(fetched.as_ptr(), &raw mut headers) };
     if error.is_error() {
         return error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__NOENT; // a record without headers
     }
