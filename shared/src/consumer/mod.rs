@@ -25,6 +25,9 @@
 mod assignment;
 mod blocked_keys;
 mod brake;
+#[cfg(any(test, feature = "cost"))]
+#[doc(hidden)]
+pub mod cost;
 mod handler;
 mod handlers;
 mod key_queues;
