@@ -4,25 +4,23 @@
 //! them itself. It waits for each batch before it sends the next, so that what is settled together is no matter of chance.
 
 mod at_once;
+mod options;
 mod records;
 
 use std::sync::{Arc, mpsc as std_mpsc};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc;
 
 use self::at_once::AtOnce;
+use self::options::options;
 use self::records::{BATCH, Records, TOPIC};
 use super::assignment::Assignment;
 use super::lane::{Common, FromLane, Lane, Taken, ToLane};
-use super::{
-    Counts, Delivery, Effects, HandleError, Handler, Handlers, OnDead, Options, RetryPolicy, Unhandled,
-};
-use crate::client::{Group, GroupProtocol};
+use super::{Counts, Delivery, Effects, HandleError, Handler, Handlers};
 use crate::event::Event;
-use crate::store::{self, Assignee, Ownership, Store, StoreUrl, TemporaryStore};
+use crate::store::{self, Assignee, Ownership, Store, TemporaryStore};
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -137,38 +135,6 @@ fn take_settled(assignment: &mut Assignment, report: FromLane) -> anyhow::Result
         assignment.settled(slot, offset);
     }
     Ok(())
-}
-
-/// service-b's defaults.
-fn options(delivery: Delivery) -> anyhow::Result<Options> {
-    Ok(Options {
-        topics: vec![TOPIC.parse()?],
-        group: Group {
-            id: "service-b".to_owned(),
-            instance_id: None,
-            protocol: GroupProtocol::Classic,
-            on_missing_offsets: "error",
-        },
-        lanes: 1,
-        concurrency: 100,
-        window: 10_000,
-        window_bytes: 16 * 1024 * 1024,
-        handler_timeout: Duration::from_secs(30),
-        retry: RetryPolicy {
-            first: Duration::from_secs(1),
-            max: Duration::from_mins(10),
-            total: Duration::from_hours(24),
-        },
-        store: StoreUrl::Sqlite(std::path::PathBuf::new()), // the caller's is used
-        adopt_store: false,
-        delivery,
-        deferred_max: 1000,
-        on_dead: OnDead::FlowOn,
-        dedupe_for: Duration::from_hours(24),
-        unhandled: Unhandled::DeadLetter,
-        until_caught_up: false,
-        shutdown_deadline: Duration::from_secs(30),
-    })
 }
 
 #[cfg(test)]
