@@ -22,7 +22,7 @@ pub use self::pattern::{BadPattern, Pattern};
 pub use self::structured::is_json;
 
 use self::decode::Attributes;
-use crate::record::Record;
+use crate::record::{Record, Span};
 
 /// The type of a record that carries no event: any Kafka client may have sent it.
 pub const PLAIN_TYPE: &str = "plain";
@@ -37,6 +37,9 @@ pub struct Event {
     record: Record,
     attributes: Attributes,
 }
+
+/// The content type of data that comes without one.
+const UNSTATED: &str = "application/octet-stream";
 
 impl Event {
     /// Unique together with [`source`](Self::source). A plain record's id is made of its place:
@@ -114,7 +117,7 @@ impl Event {
             Attributes::Structured(event) => Some(event.content_type.as_str()),
             Attributes::Plain(content_type) => self.optional(*content_type),
         };
-        stated.unwrap_or("application/octet-stream")
+        stated.unwrap_or(UNSTATED)
     }
 
     /// An attribute by its CloudEvents name, extensions included: `correlationid`, `dataschema`, …
@@ -128,6 +131,19 @@ impl Event {
     /// What orders events: those of one topic, partition and key are handled one after the other.
     pub fn key(&self) -> Option<&[u8]> {
         self.record.key()
+    }
+
+    /// What tells whether two events of one id are the same: type, key, content type and data. As bytes: who hashes them
+    /// does not ask once more whether they are text.
+    pub(crate) fn content(&self) -> [Option<&[u8]>; 4] {
+        let bytes = |span| self.record.slice(span);
+        let stated = |span: Span| if span.is_empty() { UNSTATED.as_bytes() } else { bytes(span) };
+        let (ty, content_type) = match &self.attributes {
+            Attributes::Binary(spans) => (bytes(spans.ty), stated(spans.content_type)),
+            Attributes::Structured(event) => (event.ty.as_bytes(), event.content_type.as_bytes()),
+            Attributes::Plain(content_type) => (PLAIN_TYPE.as_bytes(), stated(*content_type)),
+        };
+        [Some(ty), self.key(), Some(content_type), self.data()]
     }
 
     /// The data as it was sent; `None` is an event without data.
@@ -161,12 +177,12 @@ impl Event {
         &self.record
     }
 
-    fn text(&self, span: crate::record::Span) -> &str {
+    fn text(&self, span: Span) -> &str {
         // Checked at decoding: a required attribute that is not UTF-8 is an undecodable record.
         std::str::from_utf8(self.record.slice(span)).unwrap_or_default()
     }
 
-    fn optional(&self, span: crate::record::Span) -> Option<&str> {
+    fn optional(&self, span: Span) -> Option<&str> {
         (!span.is_empty()).then(|| self.text(span))
     }
 }

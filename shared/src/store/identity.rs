@@ -1,5 +1,6 @@
 //! What an event is known by, and how to tell that it is the same.
 
+use std::borrow::Cow;
 use std::hash::Hasher as _;
 
 use siphasher::sip::SipHasher13;
@@ -8,27 +9,20 @@ use crate::event::{Arrived, PLAIN_SOURCE, id_of_place};
 
 /// Source and id, and a hash of the content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) source: String,
-    pub(crate) id: String,
+pub(crate) struct Identity<'a> {
+    pub(crate) source: Cow<'a, str>,
+    pub(crate) id: Cow<'a, str>,
     /// Of type, key, content type and data. Kept in the database: must not change between versions.
     pub(crate) hash: i64,
 }
 
-impl Identity {
+impl<'a> Identity<'a> {
     /// Of an event by its own source and id; of a record that holds none, by its place.
-    pub(crate) fn of(arrived: &Arrived) -> Self {
+    pub(crate) fn of(arrived: &'a Arrived) -> Self {
         match arrived {
-            Arrived::Event(event) => Self {
-                source: event.source().to_owned(),
-                id: event.id().into_owned(),
-                hash: hash([
-                    Some(event.ty().as_bytes()),
-                    event.key(),
-                    Some(event.content_type().as_bytes()),
-                    event.data(),
-                ]),
-            },
+            Arrived::Event(event) => {
+                Self { source: Cow::Borrowed(event.source()), id: event.id(), hash: hash(event.content()) }
+            }
             Arrived::Undecodable(_) => Self::of_place(arrived),
         }
     }
@@ -37,10 +31,16 @@ impl Identity {
     pub(crate) fn of_place(arrived: &Arrived) -> Self {
         let record = arrived.record();
         Self {
-            source: PLAIN_SOURCE.to_owned(),
-            id: id_of_place(record.origin()),
+            source: Cow::Borrowed(PLAIN_SOURCE),
+            id: Cow::Owned(id_of_place(record.origin())),
             hash: hash([None, record.key(), None, record.value()]),
         }
+    }
+
+    /// The same, where the event is not at hand.
+    pub(crate) fn into_owned(self) -> Identity<'static> {
+        let Self { source, id, hash } = self;
+        Identity { source: Cow::Owned(source.into_owned()), id: Cow::Owned(id.into_owned()), hash }
     }
 }
 
@@ -57,6 +57,8 @@ fn hash<const N: usize>(parts: [Option<&[u8]>; N]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::decode;
+    use crate::record::{Origin, RecordBuilder};
 
     #[test]
     fn parts_do_not_flow_into_each_other() {
@@ -67,6 +69,28 @@ mod tests {
             hash([Some(b"abc"), None]),
         ];
         assert!((1..hashes.len()).all(|at| !hashes[..at].contains(&hashes[at])));
+    }
+
+    /// Binary with and without a content type, structured, plain.
+    /// Catches: a hash of other bytes than those that the event gives as text.
+    #[test]
+    fn the_content_is_what_the_event_says() {
+        let binary: &[(&str, &str)] =
+            &[("ce_specversion", "1.0"), ("ce_id", "1"), ("ce_source", "/a"), ("ce_type", "t.v1")];
+        let stated = [binary, &[("content-type", "text/plain")]].concat();
+        let structured: &[(&str, &str)] = &[("content-type", "application/cloudevents+json")];
+        for headers in [binary, &stated, structured, &stated[4..], &[]] {
+            let mut builder = RecordBuilder::default();
+            let value = r#"{"specversion":"1.0","id":"1","source":"/a","type":"t.v1","data":7}"#;
+            builder.start(Some(b"k"), Some(value.as_bytes()));
+            for (name, value) in headers {
+                builder.header(name.as_bytes(), Some(value.as_bytes()));
+            }
+            let origin = Origin { topic: "t", partition: 0, offset: 0, timestamp: None };
+            let event = decode(builder.finish(origin)).expect("an event");
+            let (ty, content_type) = (event.ty().as_bytes(), event.content_type().as_bytes());
+            assert_eq!(event.content(), [Some(ty), event.key(), Some(content_type), event.data()]);
+        }
     }
 
     #[test]

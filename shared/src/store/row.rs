@@ -133,7 +133,7 @@ pub(crate) struct Settlement {
 
 impl Settlement {
     /// What the row is unique by, within its group.
-    pub(crate) fn identity(&self) -> Identity {
+    pub(crate) fn identity(&self) -> Identity<'_> {
         if self.conflicting { Identity::of_place(&self.arrived) } else { Identity::of(&self.arrived) }
     }
 }

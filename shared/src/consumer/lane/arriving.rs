@@ -89,14 +89,14 @@ impl Lane {
             return;
         }
         let works = std::mem::take(&mut self.arriving.next);
-        let (asked, events): (Vec<bool>, Vec<Option<Identity>>) = works
+        let (asked, events): (Vec<bool>, Vec<Option<Identity<'static>>>) = works
             .iter()
             .map(|work| {
-                let identity = self.is_reaching(work).then(|| Identity::of(&work.arrived));
+                let identity = self.is_reaching(work).then(|| Identity::of(&work.arrived).into_owned());
                 (identity.is_some(), identity)
             })
             .unzip();
-        let events: Vec<Identity> = events.into_iter().flatten().collect();
+        let events: Vec<Identity<'static>> = events.into_iter().flatten().collect();
         let (store, group) = (Arc::clone(&self.arriving.store), self.arriving.group.clone());
         self.arriving.under_way = Some(Box::pin(async move {
             let known = until_available("look events up", || store.look_up(&group, events.clone())).await?;

@@ -12,7 +12,7 @@ use crate::store::{Identity, Known, Loaded, RowId};
 pub(super) async fn look_up(
     session: &Session,
     group: &str,
-    events: &[Identity],
+    events: &[Identity<'_>],
 ) -> Result<Vec<Option<Known>>, Trouble> {
     let known = "select n.at, l.status, l.hash = n.hash
         from event_store.consumer_group as g

@@ -11,11 +11,10 @@ use crate::store::{Identity, RowId, Settlement, Status, Step, Verdict, Wait};
 const INSERT: &str = "
     insert into ledger (partition, offset, scope, id, hash, key, type, time, status, attempts, seen, settled,
         wait, due, pause, failing_for, reason, packed, timestamp, scheduled)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-        nullif(?13 is 3, 0))
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
     on conflict (scope, id) do nothing";
 
-const FIND: &str = "select status, hash from ledger where scope = ?1 and id = ?2";
+const FIND: &str = "select status, hash, row from ledger where scope = ?1 and id = ?2";
 
 const MOVE: &str = "
     update ledger set status = ?4, attempts = ?5, settled = ?6, wait = ?7, due = ?8, pause = ?9,
@@ -26,6 +25,9 @@ const MOVE: &str = "
 
 const STATUS: &str = "select status from ledger where row = ?1 and partition = ?2";
 
+/// What a row holds in "wait" that was put aside until its own time.
+const UNTIL: i64 = 3;
+
 /// An id as rows hold it: half as long where it is a UUID. Only the canonical form is one, so that no two collide.
 pub(super) enum Id<'a> {
     Uuid(Uuid),
@@ -34,11 +36,9 @@ pub(super) enum Id<'a> {
 
 impl<'a> Id<'a> {
     pub(super) fn of(id: &'a str) -> Self {
-        let canonical = id.len() == 36 && !id.bytes().any(|byte| byte.is_ascii_uppercase());
-        match Uuid::try_parse(id) {
-            Ok(uuid) if canonical => Self::Uuid(uuid),
-            _ => Self::Text(id),
-        }
+        let is_canonical = id.len() == 36 && !id.bytes().any(|byte| byte.is_ascii_uppercase());
+        let uuid = is_canonical.then(|| Uuid::try_parse(id).ok()).flatten();
+        uuid.map_or(Self::Text(id), Self::Uuid)
     }
 }
 
@@ -76,7 +76,7 @@ impl<'a> Ledger<'a> {
         &mut self,
         scope: &Name<'_>,
         ty: Option<&Name<'_>>,
-        identity: &Identity,
+        identity: &Identity<'_>,
         settlement: &Settlement,
     ) -> Result<Verdict, Failure> {
         let record = settlement.arrived.record();
@@ -103,13 +103,13 @@ impl<'a> Ledger<'a> {
             reason,
             packed,
             record.origin().timestamp,
+            (wait == Some(UNTIL)).then_some(1),
         ])?;
         if inserted == 1 {
             return Ok(Verdict::Settled(RowId(self.connection.last_insert_rowid())));
         }
-        let (status, hash) =
-            find(self.connection, scope, &identity.id)?.unwrap_or((Status::Deleted, identity.hash));
-        Ok(if hash == identity.hash { Verdict::Known(status) } else { Verdict::Conflict })
+        let found = find(self.connection, scope, &identity.id)?;
+        Ok(found.map_or(Verdict::Known(Status::Deleted), |found| found.verdict(identity)))
     }
 
     /// Moves a deferred row on from the attempt that was begun. A row that is gone is answered "deleted".
@@ -169,17 +169,31 @@ impl<'a> Ledger<'a> {
                 [Some(1), Some(self.now + pause), Some(pause), Some(failing_for.as_millis() as i64)]
             }
             Wait::Behind => [Some(2), None, None, None],
-            Wait::Until(moment) => [Some(3), Some(moment), None, None],
+            Wait::Until(moment) => [Some(UNTIL), Some(moment), None, None],
         }
     }
 }
 
-/// Status and hash of an event's row.
-pub(super) fn find(connection: &Connection, scope: &Name<'_>, id: &str) -> Result<Option<(Status, i64)>> {
+/// The row that an event has.
+pub(super) struct Found {
+    pub(super) status: Status,
+    pub(super) hash: i64,
+    pub(super) row: i64,
+}
+
+impl Found {
+    /// For an event whose row was there before.
+    pub(super) fn verdict(&self, identity: &Identity<'_>) -> Verdict {
+        if self.hash == identity.hash { Verdict::Known(self.status) } else { Verdict::Conflict }
+    }
+}
+
+pub(super) fn find(connection: &Connection, scope: &Name<'_>, id: &str) -> Result<Option<Found>> {
     connection
         .prepare_cached(FIND)?
         .query_row((scope, Id::of(id)), |row| {
-            Ok((Status::of(row.get(0)?).unwrap_or(Status::Deleted), row.get(1)?))
+            let status = Status::of(row.get(0)?).unwrap_or(Status::Deleted);
+            Ok(Found { status, hash: row.get(1)?, row: row.get(2)? })
         })
         .optional()
 }

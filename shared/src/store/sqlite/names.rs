@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::RandomState;
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OptionalExtension, Result, ToSql};
 
@@ -17,7 +18,7 @@ const LONGEST: usize = 200;
 /// The numbers of names, as far as they are known here. A number never changes.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    known: HashMap<i64, HashMap<Box<str>, i64, foldhash::fast::RandomState>>,
+    known: HashMap<i64, HashMap<Box<str>, i64, RandomState>, RandomState>,
     /// Spaces that hold all they may.
     full: HashSet<i64>,
 }

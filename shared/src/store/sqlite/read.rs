@@ -12,7 +12,7 @@ pub(super) fn look_up(
     connection: &Connection,
     names: &mut Names,
     group: &str,
-    events: &[Identity],
+    events: &[Identity<'_>],
 ) -> Result<Vec<Option<Known>>> {
     let group: Option<i64> = connection
         .prepare_cached("select number from groups where name = ?1")?
@@ -24,7 +24,7 @@ pub(super) fn look_up(
         .map(|event| {
             let scope = names.find_scope(connection, group, &event.source)?;
             let found = find(connection, &scope, &event.id)?;
-            Ok(found.map(|(status, hash)| Known { status, same: hash == event.hash }))
+            Ok(found.map(|found| Known { status: found.status, same: found.hash == event.hash }))
         })
         .collect()
 }

@@ -1,18 +1,13 @@
 //! Batches of outcomes into the ledger. Those that wait at the same time share a transaction, and its fsync.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
-use super::effects;
 use super::file::File;
-use super::ledger::Ledger;
-use super::names::Names;
+use super::settling::Settling;
 use super::trouble::Failure;
-use crate::store::{Settlement, Splitter, Step, StoreError, Verdict};
+use crate::store::{Settlement, Splitter, StoreError, Verdict};
 
 /// A batch, and who waits for its verdicts.
 pub(super) struct Batch {
@@ -70,76 +65,10 @@ fn transact<'a>(
     settlements: impl Iterator<Item = &'a Settlement>,
 ) -> Result<Vec<Verdict>, Failure> {
     file.transact(|connection, names, statements| {
-        let mut settling = Settling {
-            connection,
-            names,
-            statements,
-            ledger: Ledger::new(connection, Timestamp::now().as_millisecond())?,
-            partitions: HashMap::default(),
-        };
-        settlements.map(|settlement| settling.settle(settlement)).collect()
+        let mut settling = Settling::new(connection, names, statements)?;
+        for settlement in settlements {
+            settling.settle(settlement)?;
+        }
+        settling.finish()
     })
-}
-
-/// One transaction.
-struct Settling<'a> {
-    connection: &'a Connection,
-    names: &'a mut Names,
-    statements: &'a HashSet<&'static str>,
-    ledger: Ledger<'a>,
-    /// Epoch and group of each partition met so far: nobody can raise an epoch while the transaction is open.
-    partitions: HashMap<i64, Option<(i64, i64)>, foldhash::fast::RandomState>,
-}
-
-impl Settling<'_> {
-    fn settle(&mut self, settlement: &Settlement) -> Result<Verdict, Failure> {
-        let Some(group) = self.owned(settlement)? else { return Ok(Verdict::Fenced) };
-        let verdict = match settlement.row {
-            Some((row, attempts)) => self.ledger.move_row(row, attempts, settlement)?,
-            None => self.insert(group, settlement)?,
-        };
-        if matches!(verdict, Verdict::Settled(_)) {
-            self.apply(&settlement.step)?;
-        }
-        Ok(verdict)
-    }
-
-    /// The partition's group, if the partition is still the settlement's.
-    fn owned(&mut self, settlement: &Settlement) -> Result<Option<i64>, Failure> {
-        let owner = settlement.owner;
-        let present = if let Some(present) = self.partitions.get(&owner.partition) {
-            *present
-        } else {
-            let present = self
-                .connection
-                .prepare_cached("select epoch, group_number from partitions where number = ?1")?
-                .query_row([owner.partition], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
-            self.partitions.insert(owner.partition, present);
-            present
-        };
-        Ok(present.filter(|(epoch, _)| *epoch == owner.epoch).map(|(_, group)| group))
-    }
-
-    fn insert(&mut self, group: i64, settlement: &Settlement) -> Result<Verdict, Failure> {
-        let identity = settlement.identity();
-        let scope = self.names.scope(self.connection, group, &identity.source)?;
-        let ty = match &settlement.arrived {
-            crate::event::Arrived::Event(event) => Some(self.names.ty(self.connection, event.ty())?),
-            crate::event::Arrived::Undecodable(_) => None,
-        };
-        self.ledger.insert(&scope, ty.as_ref(), &identity, settlement)
-    }
-
-    fn apply(&mut self, step: &Step) -> Result<(), Failure> {
-        match step {
-            Step::Handled { effects, events } => {
-                effects::write(self.connection, self.statements, effects)?;
-                events.iter().try_for_each(|record| super::outbox::add(self.connection, record))?;
-            }
-            Step::Dead { letter, .. } => super::outbox::add(self.connection, letter)?,
-            Step::Deferred { .. } | Step::Expired => {}
-        }
-        Ok(())
-    }
 }

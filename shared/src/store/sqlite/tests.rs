@@ -1,6 +1,7 @@
 //! The suite over SQLite, and what only a file can do.
 
 mod faults;
+mod run;
 mod speed;
 
 use std::path::PathBuf;

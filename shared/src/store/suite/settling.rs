@@ -14,7 +14,7 @@ pub(crate) fn settled(verdict: &Verdict) -> RowId {
 
 /// The status of each identity, as [`Store::look_up`] gives it.
 pub(crate) async fn statuses(store: &dyn Store, group: &str, ids: &[&str]) -> Vec<Option<Status>> {
-    let events = ids.iter().map(|id| Identity::of(&event(id).arrived())).collect();
+    let events = ids.iter().map(|id| Identity::of(&event(id).arrived()).into_owned()).collect();
     let known = store.look_up(group, events).await.expect("looked up");
     known.into_iter().map(|known| known.map(|known| known.status)).collect()
 }
@@ -106,7 +106,8 @@ pub(crate) async fn what_is_known_can_be_looked_up(bench: &dyn Bench) {
     settled(&member.settle_one(event("1").handled(member.owner)).await);
     let mut other = event("1");
     other.ty = "com.example.other.v1".to_owned();
-    let events = [event("1"), other, event("2")].map(|event| Identity::of(&event.arrived())).to_vec();
+    let events =
+        [event("1"), other, event("2")].map(|event| Identity::of(&event.arrived()).into_owned()).to_vec();
     let known = member.store.look_up("service-b", events.clone()).await.expect("looked up");
     let handled = |same| Some(Known { status: Status::Handled, same });
     assert_eq!(known, [handled(true), handled(false), None]);

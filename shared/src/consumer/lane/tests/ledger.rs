@@ -44,7 +44,7 @@ pub(super) struct Tables {
 
 #[derive(Debug)]
 pub(super) struct Row {
-    identity: Identity,
+    identity: Identity<'static>,
     pub(super) offset: i64,
     pub(super) status: Status,
     attempts: u32,
@@ -140,7 +140,7 @@ impl Tables {
         let offset = record.origin().offset;
         self.journal.push((offset, status));
         let new = Row {
-            identity,
+            identity: identity.into_owned(),
             offset,
             status,
             attempts: settlement.attempts,
@@ -200,9 +200,9 @@ impl Store for Ledger {
         self.answer(|_| Vec::new())
     }
 
-    fn look_up(&self, _: &str, events: Vec<Identity>) -> Answer<'_, Vec<Option<Known>>> {
+    fn look_up(&self, _: &str, events: Vec<Identity<'static>>) -> Answer<'_, Vec<Option<Known>>> {
         self.answer(move |tables| {
-            let known = |event: &Identity| {
+            let known = |event: &Identity<'_>| {
                 let row = tables.rows.iter().find(|row| row.identity.id == event.id)?;
                 Some(Known { status: row.status, same: row.identity.hash == event.hash })
             };

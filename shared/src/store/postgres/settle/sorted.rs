@@ -22,7 +22,7 @@ pub(super) enum Place {
 pub(super) struct NewRow<'a> {
     pub(super) number: RowId,
     pub(super) group: i32,
-    pub(super) identity: Identity,
+    pub(super) identity: Identity<'a>,
     pub(super) settlement: &'a Settlement,
 }
 

@@ -82,7 +82,8 @@ async fn a_damaged_file() {
     let mut damaged = whole.clone();
     damaged[8192..].fill(0xAA);
     fs::write(file.path(), damaged).expect("damaged");
-    let looked_up = member.store.look_up("service-b", vec![Identity::of(&event("7").arrived())]).await;
+    let looked_up =
+        member.store.look_up("service-b", vec![Identity::of(&event("7").arrived()).into_owned()]).await;
     let error = looked_up.expect_err("damaged");
     assert!(unavailable(&error).contains("is damaged"), "{error}");
     fs::write(file.path(), whole).expect("mended");
