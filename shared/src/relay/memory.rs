@@ -47,7 +47,7 @@ impl Store for Memory {
         unimplemented!()
     }
 
-    fn look_up(&self, _: &str, _: Vec<Identity<'static>>) -> Answer<'_, Vec<Option<Known>>> {
+    fn look_up(&self, _: &str, _: std::sync::Arc<[Identity<'static>]>) -> Answer<'_, Vec<Option<Known>>> {
         unimplemented!()
     }
 

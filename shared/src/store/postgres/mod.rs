@@ -102,7 +102,7 @@ impl Store for Postgres {
         .boxed()
     }
 
-    fn look_up(&self, group: &str, events: Vec<Identity<'static>>) -> Answer<'_, Vec<Option<Known>>> {
+    fn look_up(&self, group: &str, events: Arc<[Identity<'static>]>) -> Answer<'_, Vec<Option<Known>>> {
         let group = group.to_owned();
         async move {
             let (group, events) = (&group, &events);

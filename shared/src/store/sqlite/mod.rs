@@ -71,7 +71,7 @@ impl Store for SqliteStore {
         })
     }
 
-    fn look_up(&self, group: &str, events: Vec<Identity<'static>>) -> Answer<'_, Vec<Option<Known>>> {
+    fn look_up(&self, group: &str, events: Arc<[Identity<'static>]>) -> Answer<'_, Vec<Option<Known>>> {
         let group = group.to_owned();
         self.reader.ask(move |file| {
             file.ask(|connection, names| Ok(read::look_up(connection, names, &group, &events)?))

@@ -106,13 +106,13 @@ pub(crate) async fn what_is_known_can_be_looked_up(bench: &dyn Bench) {
     settled(&member.settle_one(event("1").handled(member.owner)).await);
     let mut other = event("1");
     other.ty = "com.example.other.v1".to_owned();
-    let events =
-        [event("1"), other, event("2")].map(|event| Identity::of(&event.arrived()).into_owned()).to_vec();
-    let known = member.store.look_up("service-b", events.clone()).await.expect("looked up");
+    let events: Arc<[_]> =
+        [event("1"), other, event("2")].map(|event| Identity::of(&event.arrived()).into_owned()).into();
+    let known = member.store.look_up("service-b", Arc::clone(&events)).await.expect("looked up");
     let handled = |same| Some(Known { status: Status::Handled, same });
     assert_eq!(known, [handled(true), handled(false), None]);
     assert_eq!(member.store.look_up("nobody", events).await.expect("looked up"), [None; 3]);
-    assert_eq!(member.store.look_up("service-b", Vec::new()).await.expect("looked up"), []);
+    assert_eq!(member.store.look_up("service-b", Arc::new([])).await.expect("looked up"), []);
 }
 
 /// Nobody knows whether it was applied: asked again, it applies what is missing and nothing twice.

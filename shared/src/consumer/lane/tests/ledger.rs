@@ -200,7 +200,7 @@ impl Store for Ledger {
         self.answer(|_| Vec::new())
     }
 
-    fn look_up(&self, _: &str, events: Vec<Identity<'static>>) -> Answer<'_, Vec<Option<Known>>> {
+    fn look_up(&self, _: &str, events: Arc<[Identity<'static>]>) -> Answer<'_, Vec<Option<Known>>> {
         self.answer(move |tables| {
             let known = |event: &Identity<'_>| {
                 let row = tables.rows.iter().find(|row| row.identity.id == event.id)?;

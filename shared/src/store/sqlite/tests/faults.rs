@@ -83,7 +83,7 @@ async fn a_damaged_file() {
     damaged[8192..].fill(0xAA);
     fs::write(file.path(), damaged).expect("damaged");
     let looked_up =
-        member.store.look_up("service-b", vec![Identity::of(&event("7").arrived()).into_owned()]).await;
+        member.store.look_up("service-b", Arc::new([Identity::of(&event("7").arrived()).into_owned()])).await;
     let error = looked_up.expect_err("damaged");
     assert!(unavailable(&error).contains("is damaged"), "{error}");
     fs::write(file.path(), whole).expect("mended");
