@@ -11,6 +11,7 @@ mod load;
 mod machine;
 mod measure;
 mod others;
+mod plot;
 mod process;
 mod produce;
 mod report;
@@ -69,6 +70,9 @@ enum Scenario {
         after_help = "Example:\n  cargo run --release -p bench -- torture --kills 100 --seconds 600 --broker jars"
     )]
     Torture(torture::Settings),
+    /// Draw what `--json` wrote as SVG, and print it as Markdown tables
+    #[command(after_help = "Example:\n  cargo run --release -p bench -- plot results.jsonl --out plots")]
+    Plot(plot::Plots),
     /// A member of service-b under torture
     #[command(hide = true)]
     TortureMember(torture::member::Member),
@@ -94,6 +98,7 @@ fn measure(scenario: Scenario) -> anyhow::Result<ExitCode> {
         Scenario::RetryStorm { settings, events } => {
             Bench::run(settings, |bench| retry_storm::run(bench, events))?;
         }
+        Scenario::Plot(plots) => plot::run(&plots)?,
         Scenario::Torture(settings) => return torture::run(settings),
         Scenario::TortureMember(member) => torture::member::run(member)?,
         Scenario::Subject(subject) => subject::run(&subject)?,
