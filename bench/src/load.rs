@@ -17,6 +17,8 @@ use crate::settings::Bench;
 /// How many keys the events of a backlog have.
 pub(crate) const KEYS: u64 = 1024;
 pub(crate) const PARTITIONS: i32 = 6;
+pub(crate) const SOURCE: &str = "/bench";
+pub(crate) const TYPE: &str = "com.example.bench.v1";
 
 /// Which loads a scenario goes through: every combination.
 #[derive(Debug, Clone, clap::Args)]
@@ -142,15 +144,30 @@ impl Load {
     ///
     /// # Errors
     /// No broker, or an event that it does not acknowledge.
+    pub(crate) fn fill(&self, bench: &Bench, name: &str) -> anyhow::Result<()> {
+        self.fill_with(bench, name, |_| {})
+    }
+
+    /// [`fill`](Self::fill), where each event may be changed before it is published.
+    ///
+    /// # Errors
+    /// Likewise.
     #[tokio::main]
-    pub(crate) async fn fill(&self, bench: &Bench, name: &str) -> anyhow::Result<()> {
+    pub(crate) async fn fill_with(
+        &self,
+        bench: &Bench,
+        name: &str,
+        mut change: impl FnMut(&mut NewEvent),
+    ) -> anyhow::Result<()> {
         let mut connection = bench.connection();
         connection.properties.extend(self.setting().parse());
         let topic = make(&connection, name, PARTITIONS).await?;
         let publisher = Publisher::new(&connection)?;
         for (number, data) in (0..).zip(self.data()) {
-            let event = NewEvent::new("/bench", "com.example.bench.v1").key((number % KEYS).to_string());
-            publisher.publish(&event.data(self.media_type(), data), &topic, number).await?;
+            let event = NewEvent::new(SOURCE, TYPE).key((number % KEYS).to_string());
+            let mut event = event.data(self.media_type(), data);
+            change(&mut event);
+            publisher.publish(&event, &topic, number).await?;
         }
         let acknowledged = publisher.finish(Duration::from_secs(60)).await.acknowledged;
         anyhow::ensure!(acknowledged == self.events, "only {acknowledged} events were acknowledged");

@@ -7,6 +7,7 @@ mod check;
 mod contest;
 mod drain;
 mod keys;
+mod ledger;
 mod load;
 mod machine;
 mod measure;
@@ -47,6 +48,16 @@ enum Scenario {
         settings: Settings,
         #[command(flatten)]
         loads: Loads,
+    },
+    /// Drain a backlog effectively-once: service-b with its ledger beside bare loops that insert the same rows
+    #[command(
+        after_help = "Example:\n  cargo run --release -p bench -- ledger --broker jars --rows 0,10000000 --ids v7,random"
+    )]
+    Ledger {
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        ledgers: ledger::Ledgers,
     },
     /// Publish a file: service-a beside a bare BaseProducer, a FutureProducer window and Java's producer
     Produce {
@@ -93,6 +104,9 @@ fn main() -> ExitCode {
 fn measure(scenario: Scenario) -> anyhow::Result<ExitCode> {
     match scenario {
         Scenario::Drain { settings, loads } => Bench::run(settings, |bench| drain::run(bench, &loads))?,
+        Scenario::Ledger { settings, ledgers } => {
+            Bench::run(settings, |bench| ledger::run(bench, &ledgers))?;
+        }
         Scenario::Produce { settings, loads } => Bench::run(settings, |bench| produce::run(bench, &loads))?,
         Scenario::Keys(settings) => Bench::run(settings, keys::run)?,
         Scenario::RetryStorm { settings, events } => {

@@ -59,7 +59,11 @@ pub(crate) fn run(
     }
     let wall = start.elapsed();
     let done = child.wait_with_output()?;
-    anyhow::ensure!(done.status.success(), "{command:?} ended with {}", done.status);
+    if !done.status.success() {
+        // Without its environment, in which a store's URL may hold a password.
+        let (program, flags) = (command.get_program().display(), command.get_args().collect::<Vec<_>>());
+        anyhow::bail!("{program} {flags:?} ended with {}", done.status);
+    }
     let events = events(&String::from_utf8_lossy(&done.stdout))?;
     // Of all children that have ended: the difference is this one's.
     Ok(Run { events, wall, cpu: used(UsageWho::RUSAGE_CHILDREN).saturating_sub(before), peak_kib })

@@ -1,9 +1,11 @@
 //! What every scenario that measures takes, and the broker that it runs against.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use shared::client::Connection;
 use shared::shutdown;
 use tempfile::TempDir;
@@ -43,7 +45,11 @@ pub(crate) struct Bench {
     properties: Vec<String>,
     broker: Arc<Broker>,
     runtime: Runtime,
+    leftovers: Leftovers,
 }
+
+/// What removes what lies neither in the folder nor in the broker.
+type Leftovers = Arc<Mutex<Vec<BoxFuture<'static, anyhow::Result<()>>>>>;
 
 impl Bench {
     /// Starts the broker, if it is the run's own, has the scenario measured, and cleans up, also at Ctrl-C.
@@ -57,19 +63,38 @@ impl Bench {
         let bench = Self::start(settings)?;
         let signal = bench.runtime.block_on(async { shutdown::signalled() })?;
         let (folder, broker) = (bench.folder.path().to_owned(), Arc::clone(&bench.broker));
+        let leftovers = Arc::clone(&bench.leftovers);
         let interrupted = bench.runtime.spawn(async move {
             signal.await;
             eprintln!("stopping");
             // The subjects got the signal, too.
-            if broker.clean().await.is_err() | std::fs::remove_dir_all(folder).is_err() {
+            let stays = broker.clean().await.is_err() | remove(&leftovers).await.is_err();
+            // Who was about to add a file does it once more at most: there is no folder any more.
+            if stays
+                | (std::fs::remove_dir_all(&folder).is_err() && std::fs::remove_dir_all(&folder).is_err())
+            {
                 eprintln!("not everything could be removed");
             }
             std::process::exit(130);
         });
         let result = scenario(&bench);
         interrupted.abort();
+        let tidied = bench.tidy();
         bench.runtime.block_on(bench.broker.clean())?;
-        result
+        result.and(tidied)
+    }
+
+    /// Has this done at the next [`tidy`](Self::tidy), at the latest in the end, also at Ctrl-C.
+    pub(crate) fn at_end(&self, remove: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        self.leftovers.lock().unwrap_or_else(PoisonError::into_inner).push(remove.boxed());
+    }
+
+    /// Removes what [`at_end`](Self::at_end) has been told of.
+    ///
+    /// # Errors
+    /// Something stays.
+    pub(crate) fn tidy(&self) -> anyhow::Result<()> {
+        self.runtime.block_on(remove(&self.leftovers))
     }
 
     fn start(settings: Settings) -> anyhow::Result<Self> {
@@ -87,7 +112,8 @@ impl Bench {
         });
         let broker = Arc::new(broker.context("the run's own broker")?);
         let (rounds, properties) = (settings.rounds, settings.properties);
-        Ok(Self { servers: broker.address(), rounds, report, name, folder, properties, broker, runtime })
+        let (servers, leftovers) = (broker.address(), Leftovers::default());
+        Ok(Self { servers, rounds, report, name, folder, properties, broker, runtime, leftovers })
     }
 
     /// How to reach the broker.
@@ -109,4 +135,13 @@ impl Bench {
     pub(crate) fn broker_pid(&self) -> Option<u32> {
         self.broker.pid()
     }
+}
+
+async fn remove(leftovers: &Leftovers) -> anyhow::Result<()> {
+    let all = std::mem::take(&mut *leftovers.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut result = Ok(());
+    for remove in all {
+        result = result.and(remove.await);
+    }
+    result
 }

@@ -15,6 +15,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, 
 use shared::client::{Group, GroupProtocol};
 use shared::config::CommonArgs;
 use shared::event::NewEvent;
+use shared::store::StoreUrl;
+
+use crate::ledger::bare::{self, STORE};
 
 /// Which client, over what.
 #[derive(Debug, clap::Args)]
@@ -23,13 +26,16 @@ pub(crate) struct Subject {
     #[command(flatten)]
     common: CommonArgs,
     #[arg(long)]
-    topic: String,
+    pub(crate) topic: String,
     #[arg(long)]
     group: Option<String>,
     #[arg(long)]
-    events: u64,
+    pub(crate) events: u64,
     #[arg(long)]
-    from: Option<PathBuf>,
+    pub(crate) from: Option<PathBuf>,
+    /// In the environment rather than on the command line, which everyone sees: a URL may hold a password.
+    #[arg(long, env = STORE, hide_env_values = true)]
+    pub(crate) store: Option<StoreUrl>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -42,6 +48,10 @@ enum Client {
     DefaultStreamConsumer,
     BaseProducer,
     FutureProducer,
+    /// Inserts a row for each id of a file.
+    Insert,
+    /// Inserts a row for each event of a topic.
+    ConsumeAndInsert,
 }
 
 /// How many sends a FutureProducer has under way.
@@ -56,6 +66,8 @@ pub(crate) fn run(subject: &Subject) -> anyhow::Result<()> {
         Client::DefaultStreamConsumer => stream_consumer(subject, Subject::default_consumer, |_| ()),
         Client::BaseProducer => base_producer(subject),
         Client::FutureProducer => future_producer(subject),
+        Client::Insert => bare::insert(subject),
+        Client::ConsumeAndInsert => bare::consume_and_insert(subject),
     }?;
     // Each ends with an error before it has got through them all.
     println!("{}", subject.events);
@@ -64,7 +76,7 @@ pub(crate) fn run(subject: &Subject) -> anyhow::Result<()> {
 
 impl Subject {
     /// The settings of service-b.
-    fn consumer<C: rdkafka::config::FromClientConfig>(&self) -> anyhow::Result<C> {
+    pub(crate) fn consumer<C: rdkafka::config::FromClientConfig>(&self) -> anyhow::Result<C> {
         let id = self.group.clone().unwrap_or_default();
         let protocol = GroupProtocol::Classic;
         let group = Group { id, instance_id: None, protocol, on_missing_offsets: "earliest" };
