@@ -1,6 +1,7 @@
 //! What every scenario that measures takes, and the broker that it runs against.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
@@ -64,8 +65,14 @@ impl Bench {
         let signal = bench.runtime.block_on(async { shutdown::signalled() })?;
         let (folder, broker) = (bench.folder.path().to_owned(), Arc::clone(&bench.broker));
         let leftovers = Arc::clone(&bench.leftovers);
+        // Who sets it cleans up: half a removal by each would leave something behind.
+        let is_ending = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&is_ending);
         let interrupted = bench.runtime.spawn(async move {
             signal.await;
+            if ended.swap(true, Ordering::Relaxed) {
+                return;
+            }
             eprintln!("stopping");
             // The subjects got the signal, too.
             let stays = broker.clean().await.is_err() | remove(&leftovers).await.is_err();
@@ -78,7 +85,10 @@ impl Bench {
             std::process::exit(130);
         });
         let result = scenario(&bench);
-        interrupted.abort();
+        if is_ending.swap(true, Ordering::Relaxed) {
+            // It ends the process.
+            bench.runtime.block_on(interrupted)?;
+        }
         let tidied = bench.tidy();
         bench.runtime.block_on(bench.broker.clean())?;
         result.and(tidied)
