@@ -14,7 +14,7 @@ use crate::{measure, service};
 
 /// What a row takes with its part of the indexes, as measured, and a little more.
 pub(super) fn bytes_a_row(is_postgres: bool) -> u64 {
-    if is_postgres { 500 } else { 120 }
+    if is_postgres { 400 } else { 120 }
 }
 
 /// One variant's.

@@ -59,7 +59,7 @@ pub(super) fn draw(title: &str, found: &[Found]) -> anyhow::Result<String> {
                 plot.draw(&PathElement::new([(middle, rate.low), (middle, rate.high)], INK))?;
                 if number == 0 {
                     let (foot, top) =
-                        (plot.map_coordinate(&(middle, 0.0)), plot.map_coordinate(&(middle, rate.median)));
+                        (plot.map_coordinate(&(middle, 0.0)), plot.map_coordinate(&(middle, rate.high)));
                     upwards(area, &short(rate.median), foot, top)?;
                 }
             }
@@ -74,7 +74,8 @@ pub(super) fn draw(title: &str, found: &[Found]) -> anyhow::Result<String> {
 
 /// Ours alone says its figure, along its bar, where no other bar is in the way.
 fn upwards(area: &Area<'_>, text: &str, foot: (i32, i32), top: (i32, i32)) -> anyhow::Result<()> {
-    let is_long = foot.1 - top.1 > 48;
+    // A short one says it above its range.
+    let is_long = foot.1 - top.1 > 64;
     let (colour, at) = if is_long { (WHITE, foot) } else { (INK, top) };
     let upright = ("sans-serif", LABEL).into_font().transform(FontTransform::Rotate270);
     let style = upright.color(&colour).pos(Pos::new(HPos::Left, VPos::Center));

@@ -78,6 +78,8 @@ fn parse(line: &str) -> anyhow::Result<Found> {
             _ => found.figures.extend(spread.map(|spread| (name.to_owned(), spread))),
         }
     }
+    // So that p999 comes after p99.
+    found.figures.sort_by(|(one, _), (other, _)| (one.len(), one).cmp(&(other.len(), other)));
     Ok(found)
 }
 
@@ -156,6 +158,15 @@ pub(super) mod tests {
         assert_eq!((found.cpu_us, found.rss_mib), (None, None));
         assert_eq!(found.figure("p99_ms"), Some(spread(1.5, 1.5, 1.5)));
         assert_eq!(found.ratio("bare"), Some(spread(0.4, 0.5, 0.6)));
+    }
+
+    #[test]
+    fn percentiles_are_in_their_order() {
+        let found = of(&[
+            r#"{"scenario":"latency","variant":"1/s","subject":"ours","p999_ms":3,"p999_ms_range":[3,3],"p99_ms":2,"p99_ms_range":[2,2],"p50_ms":1,"p50_ms_range":[1,1]}"#,
+        ]);
+        let names: Vec<&str> = found[0].figures.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["p50_ms", "p99_ms", "p999_ms"]);
     }
 
     #[test]
