@@ -58,9 +58,11 @@ pub(super) fn draw(title: &str, found: &[Found]) -> anyhow::Result<String> {
                 ))?;
                 plot.draw(&PathElement::new([(middle, rate.low), (middle, rate.high)], INK))?;
                 if number == 0 {
-                    let (foot, top) =
-                        (plot.map_coordinate(&(middle, 0.0)), plot.map_coordinate(&(middle, rate.high)));
-                    upwards(area, &short(rate.median), foot, top)?;
+                    let [foot, median, high] =
+                        [0.0, rate.median, rate.high].map(|rate| plot.map_coordinate(&(middle, rate)));
+                    // A short bar has it above its range.
+                    let (colour, at) = if foot.1 - median.1 > 48 { (WHITE, foot) } else { (INK, high) };
+                    upwards(area, &short(rate.median), at, colour)?;
                 }
             }
             let (x, y) = plot.map_coordinate(&(place as f64 + 0.5, 0.0));
@@ -73,10 +75,7 @@ pub(super) fn draw(title: &str, found: &[Found]) -> anyhow::Result<String> {
 }
 
 /// Ours alone says its figure, along its bar, where no other bar is in the way.
-fn upwards(area: &Area<'_>, text: &str, foot: (i32, i32), top: (i32, i32)) -> anyhow::Result<()> {
-    // A short one says it above its range.
-    let is_long = foot.1 - top.1 > 64;
-    let (colour, at) = if is_long { (WHITE, foot) } else { (INK, top) };
+fn upwards(area: &Area<'_>, text: &str, at: (i32, i32), colour: RGBColor) -> anyhow::Result<()> {
     let upright = ("sans-serif", LABEL).into_font().transform(FontTransform::Rotate270);
     let style = upright.color(&colour).pos(Pos::new(HPos::Left, VPos::Center));
     Ok(area.draw(&Text::new(text.to_owned(), (at.0 - 1, at.1 - 6), style))?)
