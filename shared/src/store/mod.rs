@@ -123,7 +123,11 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     fn assign(&self, partitions: Vec<Assignee>) -> Answer<'_, Vec<Assigned>>;
 
     /// What is known of events before their handlers run: one answer for each, in order. `None` is unknown.
-    fn look_up(&self, group: &str, events: std::sync::Arc<[Identity<'static>]>) -> Answer<'_, Vec<Option<Known>>>;
+    fn look_up(
+        &self,
+        group: &str,
+        events: std::sync::Arc<[Identity<'static>]>,
+    ) -> Answer<'_, Vec<Option<Known>>>;
 
     /// Settles a batch: see "settle" in the module's text. One verdict for each, in order. A batch that is refused is
     /// split, so that this may be several transactions; the events of a key commit as a prefix.

@@ -99,7 +99,8 @@ impl Lane {
         let events: Arc<[Identity<'static>]> = events.into_iter().flatten().collect();
         let (store, group) = (Arc::clone(&self.arriving.store), self.arriving.group.clone());
         self.arriving.under_way = Some(Box::pin(async move {
-            let known = until_available("look events up", || store.look_up(&group, Arc::clone(&events))).await?;
+            let known =
+                until_available("look events up", || store.look_up(&group, Arc::clone(&events))).await?;
             let mut known = known.into_iter();
             let answers = asked.into_iter().map(|asked| if asked { known.next().flatten() } else { None });
             Ok(works.into_iter().zip(answers.collect::<Vec<_>>()).collect())
