@@ -16,28 +16,72 @@ pub(crate) struct Contest<'a> {
     pub(crate) variant: String,
     /// How many events each subject has to get through in a round.
     pub(crate) events: u64,
+    /// Whether a first round does not count.
+    pub(crate) warm_up: bool,
     pub(crate) subjects: Vec<Subject<'a>>,
 }
 
 /// One way to do the work.
 pub(crate) struct Subject<'a> {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// Does it once; the number of the round makes names that are not taken yet.
     pub(crate) run: Box<dyn Fn(u32) -> anyhow::Result<Run> + 'a>,
 }
 
+/// What the subjects did, round by round.
+pub(crate) struct Rounds {
+    /// In the order of the subjects.
+    runs: Vec<Vec<Run>>,
+    /// Rounds that other load disturbed.
+    left_out: usize,
+}
+
+impl Rounds {
+    /// A figure of one subject.
+    fn of(&self, place: usize, figure: impl Fn(&Run) -> f64) -> Spread {
+        Spread::of(self.runs.iter().filter_map(|runs| runs.get(place)).map(figure))
+    }
+
+    /// One subject beside another of the same round.
+    pub(crate) fn compared(
+        &self,
+        place: usize,
+        reference: usize,
+        compare: impl Fn(&Run, &Run) -> f64,
+    ) -> Spread {
+        let pairs = self.runs.iter().filter_map(|runs| Some((runs.get(place)?, runs.get(reference)?)));
+        Spread::of(pairs.map(|(run, reference)| compare(run, reference)))
+    }
+}
+
 impl Contest<'_> {
-    /// Runs the rounds, prints the table and adds to the report.
+    /// Runs the rounds, prints the table and adds to the report: the rate of the first subject over those of the others.
     ///
     /// # Errors
     /// A subject fails, or has not got through exactly these events.
     pub(crate) fn run(&self, bench: &Bench) -> anyhow::Result<()> {
-        let (mut rounds, mut disturbed) = (Vec::new(), 0);
-        for round in 0..=bench.rounds {
+        let rounds = self.rounds(bench)?;
+        let mut lines: Vec<Line> = (0..self.subjects.len()).map(|place| self.line(&rounds, place)).collect();
+        if let Some(ours) = lines.first_mut() {
+            let ratio = |(place, reference): (usize, &Subject<'_>)| {
+                let faster = |ours: &Run, theirs: &Run| theirs.wall.as_secs_f64() / ours.wall.as_secs_f64();
+                (reference.name.clone(), rounds.compared(0, place, faster))
+            };
+            ours.ratios = self.subjects.iter().enumerate().skip(1).map(ratio).collect();
+        }
+        bench.report.add(&lines)
+    }
+
+    /// Runs the rounds.
+    ///
+    /// # Errors
+    /// A subject fails, or has not got through exactly these events.
+    pub(crate) fn rounds(&self, bench: &Bench) -> anyhow::Result<Rounds> {
+        let (mut rounds, mut left_out) = (Vec::new(), 0);
+        for round in if self.warm_up { 0 } else { 1 }..=bench.rounds {
             eprintln!("{}, {}: round {round} of {}", self.scenario, self.variant, bench.rounds);
             let watch = Watch::start(bench.broker_pid());
             let runs = self.round(round)?;
-            // The first one warms up.
             if round > 0 {
                 rounds.push((runs, watch.elsewhere() > DISTURBED));
             }
@@ -45,13 +89,12 @@ impl Contest<'_> {
         let quiet = rounds.iter().filter(|(_, is_disturbed)| !is_disturbed).count();
         // Of so few the median would say less than of disturbed ones.
         if quiet * 2 > rounds.len() {
-            disturbed = rounds.len() - quiet;
+            left_out = rounds.len() - quiet;
             rounds.retain(|(_, is_disturbed)| !is_disturbed);
         } else if quiet < rounds.len() {
             eprintln!("other load in {} of {} rounds: all are counted", rounds.len() - quiet, rounds.len());
         }
-        let rounds: Vec<Vec<Run>> = rounds.into_iter().map(|(runs, _)| runs).collect();
-        bench.report.add(&self.lines(&rounds, disturbed))
+        Ok(Rounds { runs: rounds.into_iter().map(|(runs, _)| runs).collect(), left_out })
     }
 
     fn round(&self, round: u32) -> anyhow::Result<Vec<Run>> {
@@ -69,37 +112,26 @@ impl Contest<'_> {
         runs.collect()
     }
 
-    fn lines(&self, rounds: &[Vec<Run>], left_out: usize) -> Vec<Line> {
-        let of = |place: usize| rounds.iter().filter_map(move |runs| runs.get(place));
-        let line = |place: usize, subject: &Subject<'_>| Line {
+    /// What the report says of a subject, without a ratio.
+    pub(crate) fn line(&self, rounds: &Rounds, place: usize) -> Line {
+        let first = rounds.runs.first().and_then(|runs| runs.get(place));
+        let figures = first.map(|run| run.figures.as_slice()).unwrap_or_default();
+        let mib = |run: &Run| run.peak_kib.map_or(f64::NAN, |kib| kib as f64 / 1024.0);
+        Line {
             scenario: self.scenario,
             variant: self.variant.clone(),
-            subject: subject.name.to_owned(),
+            subject: self.subjects.get(place).map(|subject| subject.name.clone()).unwrap_or_default(),
             events: self.events,
-            rounds: rounds.len(),
-            left_out,
-            rate: Some(Spread::of(of(place).map(|run| run.events as f64 / run.wall.as_secs_f64()))),
-            cpu_us: Some(Spread::of(of(place).map(|run| run.cpu.as_secs_f64() * 1e6 / run.events as f64))),
-            rss_mib: Some(Spread::of(of(place).map(|run| run.peak_kib as f64 / 1024.0))),
-            figures: Vec::new(),
-            ratios: Vec::new(),
-        };
-        let mut lines: Vec<Line> =
-            self.subjects.iter().enumerate().map(|(place, subject)| line(place, subject)).collect();
-        if let Some(ours) = lines.first_mut() {
-            ours.ratios = self
-                .subjects
+            rounds: rounds.runs.len(),
+            left_out: rounds.left_out,
+            rate: Some(rounds.of(place, |run| run.events as f64 / run.wall.as_secs_f64())),
+            cpu_us: Some(rounds.of(place, |run| run.cpu.as_secs_f64() * 1e6 / run.events as f64)),
+            rss_mib: first.and_then(|run| run.peak_kib).map(|_| rounds.of(place, mib)),
+            figures: figures
                 .iter()
-                .enumerate()
-                .skip(1)
-                .map(|(place, reference)| {
-                    let pairs = of(0).zip(of(place));
-                    let ratios =
-                        pairs.map(|(ours, theirs)| theirs.wall.as_secs_f64() / ours.wall.as_secs_f64());
-                    (reference.name.to_owned(), Spread::of(ratios))
-                })
-                .collect();
+                .map(|(name, _)| (*name, rounds.of(place, |run| run.figure(name))))
+                .collect(),
+            ratios: Vec::new(),
         }
-        lines
     }
 }

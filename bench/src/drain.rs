@@ -35,7 +35,7 @@ pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
             measure::run(&mut command, service::handled)
         };
         let mut subjects = vec![
-            Subject { name: "service-b, discard", run: Box::new(ours) },
+            Subject { name: "service-b, discard".to_owned(), run: Box::new(ours) },
             bare(bench, &topic, &load, "StreamConsumer, tuned", "stream-consumer"),
             bare(bench, &topic, &load, "StreamConsumer, tuned, headers", "header-stream-consumer"),
             bare(bench, &topic, &load, "BaseConsumer, tuned", "base-consumer"),
@@ -43,19 +43,20 @@ pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
         ];
         if others::has_kcat() {
             let run = |_| others::kcat(bench, &topic, load.events);
-            subjects.push(Subject { name: "kcat", run: Box::new(run) });
+            subjects.push(Subject { name: "kcat".to_owned(), run: Box::new(run) });
         }
         if others::has_java() {
             let run = |round| others::java_consumer(bench, &topic, load.events, round);
-            subjects.push(Subject { name: "Java ConsumerPerformance", run: Box::new(run) });
+            subjects.push(Subject { name: "Java ConsumerPerformance".to_owned(), run: Box::new(run) });
         }
-        Contest { scenario: "drain", variant: load.variant(), events: load.events, subjects }.run(bench)?;
+        Contest { scenario: "drain", variant: load.variant(), events: load.events, warm_up: true, subjects }
+            .run(bench)?;
         load::delete(&bench.connection(), &[&topic])?;
     }
     Ok(())
 }
 
-fn bare<'a>(
+pub(crate) fn bare<'a>(
     bench: &'a Bench,
     topic: &'a str,
     load: &Load,
@@ -68,5 +69,5 @@ fn bare<'a>(
         command.args(["subject", client]).args(bench.flags()).args(["--topic", topic, "--events", &events]);
         measure::run(command.args(["--group", &format!("{topic}-{client}-{round}")]), count)
     };
-    Subject { name, run: Box::new(run) }
+    Subject { name: name.to_owned(), run: Box::new(run) }
 }

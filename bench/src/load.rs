@@ -14,8 +14,9 @@ use shared::topic::Topic;
 
 use crate::settings::Bench;
 
-/// How many keys the events of a backlog have.
+/// How many keys the events have where a scenario does not vary that.
 pub(crate) const KEYS: u64 = 1024;
+/// Likewise.
 pub(crate) const PARTITIONS: i32 = 6;
 pub(crate) const SOURCE: &str = "/bench";
 pub(crate) const TYPE: &str = "com.example.bench.v1";
@@ -76,6 +77,8 @@ pub(crate) struct Load {
     pub(crate) bytes: usize,
     pub(crate) payload: Payload,
     pub(crate) compression: Compression,
+    pub(crate) partitions: i32,
+    pub(crate) keys: u64,
 }
 
 impl Loads {
@@ -88,7 +91,8 @@ impl Loads {
                 for &compression in &self.compression {
                     if payload == Payload::Json || compression == Compression::None {
                         let events = self.events.unwrap_or(if bytes > 256 { 300_000 } else { 1_000_000 });
-                        loads.push(Load { events, bytes, payload, compression });
+                        let (partitions, keys) = (PARTITIONS, KEYS);
+                        loads.push(Load { events, bytes, payload, compression, partitions, keys });
                     }
                 }
             }
@@ -161,10 +165,10 @@ impl Load {
     ) -> anyhow::Result<()> {
         let mut connection = bench.connection();
         connection.properties.extend(self.setting().parse());
-        let topic = make(&connection, name, PARTITIONS).await?;
+        let topic = make(&connection, name, self.partitions).await?;
         let publisher = Publisher::new(&connection)?;
         for (number, data) in (0..).zip(self.data()) {
-            let event = NewEvent::new(SOURCE, TYPE).key((number % KEYS).to_string());
+            let event = NewEvent::new(SOURCE, TYPE).key((number % self.keys).to_string());
             let mut event = event.data(self.media_type(), data);
             change(&mut event);
             publisher.publish(&event, &topic, number).await?;
@@ -245,7 +249,8 @@ mod tests {
     fn every_line_has_the_size_and_begins_with_its_number() {
         for payload in [Payload::Text, Payload::Json] {
             for bytes in [100, 1024] {
-                let load = Load { events: 20, bytes, payload, compression: Compression::None };
+                let compression = Compression::None;
+                let load = Load { events: 20, bytes, payload, compression, partitions: 1, keys: 1 };
                 for (expected, line) in load.data().enumerate() {
                     assert_eq!(line.len(), bytes, "{}", String::from_utf8_lossy(&line));
                     assert_eq!(number(&line), Some(expected as u64));

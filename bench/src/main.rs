@@ -7,6 +7,7 @@ mod check;
 mod contest;
 mod drain;
 mod keys;
+mod latency;
 mod ledger;
 mod load;
 mod machine;
@@ -17,6 +18,7 @@ mod process;
 mod produce;
 mod report;
 mod retry_storm;
+mod scale;
 mod service;
 mod settings;
 mod subject;
@@ -76,6 +78,24 @@ enum Scenario {
         #[arg(long, default_value_t = 300_000)]
         events: u64,
     },
+    /// Latency at a steady rate: service-a's publisher and service-b's runtime beside a bare producer and consumer
+    #[command(
+        after_help = "Example:\n  cargo run --release -p bench -- latency --rates 1000,10000 --seconds 30 --broker jars"
+    )]
+    Latency {
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        rates: latency::Rates,
+    },
+    /// CPU and memory of service-b as partitions, keys and instances grow, beside a bare loop
+    Scale {
+        #[command(flatten)]
+        settings: Settings,
+        /// How many events a backlog has; that of the instances four times as many
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+        events: u64,
+    },
     /// Kill, stop and restart everything at random, then compare what was published with what took effect
     #[command(
         after_help = "Example:\n  cargo run --release -p bench -- torture --kills 100 --seconds 600 --broker jars"
@@ -113,6 +133,8 @@ fn measure(scenario: Scenario) -> anyhow::Result<ExitCode> {
             Bench::run(settings, |bench| retry_storm::run(bench, events))?;
         }
         Scenario::Plot(plots) => plot::run(&plots)?,
+        Scenario::Latency { settings, rates } => Bench::run(settings, |bench| latency::run(bench, &rates))?,
+        Scenario::Scale { settings, events } => Bench::run(settings, |bench| scale::run(bench, events))?,
         Scenario::Torture(settings) => return torture::run(settings),
         Scenario::TortureMember(member) => torture::member::run(member)?,
         Scenario::Subject(subject) => subject::run(&subject)?,

@@ -17,9 +17,21 @@ pub(crate) struct Run {
     pub(crate) wall: Duration,
     /// User and system time of the process; the broker's is not in it.
     pub(crate) cpu: Duration,
-    /// The most memory it had resident, as sampled.
-    pub(crate) peak_kib: u64,
+    /// The most memory it had resident, as sampled; of several processes the sum of each one's most.
+    pub(crate) peak_kib: Option<u64>,
+    /// What the subject measures besides, by the name that says its unit.
+    pub(crate) figures: Vec<(&'static str, f64)>,
 }
+
+impl Run {
+    /// Not a number where the subject does not measure it.
+    pub(crate) fn figure(&self, name: &str) -> f64 {
+        self.figures.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, figure)| *figure)
+    }
+}
+
+/// How often memory, and whether it has ended, is looked at.
+const SAMPLE: Duration = Duration::from_millis(5);
 
 const SETTINGS: [&str; 6] = ["KAFKA_", "SERVICE_A_", "SERVICE_B_", "CONFIG_FILE", "LOG_FORMAT", "NO_COLOR"];
 
@@ -43,30 +55,53 @@ pub(crate) fn run(
     command: &mut Command,
     events: impl FnOnce(&str) -> anyhow::Result<u64>,
 ) -> anyhow::Result<Run> {
+    let one = std::slice::from_mut(command);
+    run_together(one, |outputs| events(outputs.first().map_or("", String::as_str)))
+}
+
+/// The same of several that are started at once, until the last one ends.
+///
+/// # Errors
+/// As with one.
+pub(crate) fn run_together(
+    commands: &mut [Command],
+    events: impl FnOnce(&[String]) -> anyhow::Result<u64>,
+) -> anyhow::Result<Run> {
     let before = used(UsageWho::RUSAGE_CHILDREN);
     let start = Instant::now();
-    without_settings(command);
-    let mut child = command
-        .env("RUST_LOG", "warn")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("start")?;
-    let mut peak_kib = 0;
-    while child.try_wait()?.is_none() {
-        peak_kib = peak_kib.max(resident_peak_kib(child.id()).unwrap_or(0));
-        std::thread::sleep(Duration::from_millis(5));
+    let mut children = Vec::new();
+    for command in &mut *commands {
+        without_settings(command);
+        command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped());
+        children.push((command.spawn().context("start")?, 0));
+    }
+    let mut is_running = true;
+    while is_running {
+        is_running = false;
+        for (child, peak_kib) in &mut children {
+            if child.try_wait()?.is_none() {
+                is_running = true;
+                *peak_kib = resident_peak_kib(child.id()).unwrap_or(0).max(*peak_kib);
+            }
+        }
+        std::thread::sleep(if is_running { SAMPLE } else { Duration::ZERO });
     }
     let wall = start.elapsed();
-    let done = child.wait_with_output()?;
-    if !done.status.success() {
-        // Without its environment, in which a store's URL may hold a password.
-        let (program, flags) = (command.get_program().display(), command.get_args().collect::<Vec<_>>());
-        anyhow::bail!("{program} {flags:?} ended with {}", done.status);
+    let peak_kib = Some(children.iter().map(|(_, peak_kib)| peak_kib).sum());
+    let mut outputs = Vec::new();
+    for ((child, _), command) in children.into_iter().zip(commands) {
+        let done = child.wait_with_output()?;
+        if !done.status.success() {
+            // Without its environment, in which a store's URL may hold a password.
+            let (program, flags) = (command.get_program().display(), command.get_args().collect::<Vec<_>>());
+            anyhow::bail!("{program} {flags:?} ended with {}", done.status);
+        }
+        outputs.push(String::from_utf8_lossy(&done.stdout).into_owned());
     }
-    let events = events(&String::from_utf8_lossy(&done.stdout))?;
-    // Of all children that have ended: the difference is this one's.
-    Ok(Run { events, wall, cpu: used(UsageWho::RUSAGE_CHILDREN).saturating_sub(before), peak_kib })
+    let events = events(&outputs)?;
+    // Of all children that have ended: the difference is that of these.
+    let cpu = used(UsageWho::RUSAGE_CHILDREN).saturating_sub(before);
+    Ok(Run { events, wall, cpu, peak_kib, figures: Vec::new() })
 }
 
 /// Of a program that prints the number and nothing else.

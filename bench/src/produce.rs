@@ -33,7 +33,7 @@ pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
             })
         };
         let mut subjects = vec![
-            Subject { name: "service-a --from", run: Box::new(ours) },
+            Subject { name: "service-a --from".to_owned(), run: Box::new(ours) },
             bare(bench, &name, &load, &file, "BaseProducer", "base-producer"),
             bare(bench, &name, &load, &file, "FutureProducer, window", "future-producer"),
         ];
@@ -42,9 +42,16 @@ pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
                 let topic = format!("{name}-java-{round}");
                 in_topic(bench, &topic, || others::java_producer(bench, &topic, &load, &file))
             };
-            subjects.push(Subject { name: "Java ProducerPerformance", run: Box::new(run) });
+            subjects.push(Subject { name: "Java ProducerPerformance".to_owned(), run: Box::new(run) });
         }
-        Contest { scenario: "produce", variant: load.variant(), events: load.events, subjects }.run(bench)?;
+        Contest {
+            scenario: "produce",
+            variant: load.variant(),
+            events: load.events,
+            warm_up: true,
+            subjects,
+        }
+        .run(bench)?;
     }
     Ok(())
 }
@@ -66,7 +73,7 @@ fn bare<'a>(
             measure::run(command.arg(file), count)
         })
     };
-    Subject { name: shown, run: Box::new(run) }
+    Subject { name: shown.to_owned(), run: Box::new(run) }
 }
 
 /// Makes the topic before, and deletes it after: neither is measured.

@@ -155,7 +155,7 @@ pub(crate) fn header_bytes() -> usize {
 }
 
 /// The same headers as service-a writes, with constant values: their bytes count, their making does not.
-fn headers(like: &NewEvent) -> OwnedHeaders {
+pub(crate) fn headers(like: &NewEvent) -> OwnedHeaders {
     let mut headers = OwnedHeaders::new();
     like.headers(|key, value| {
         headers = std::mem::take(&mut headers).insert(Header { key, value: Some(value) });
@@ -163,7 +163,8 @@ fn headers(like: &NewEvent) -> OwnedHeaders {
     headers
 }
 
-fn like() -> NewEvent {
+/// An event without data, as service-a writes it.
+pub(crate) fn like() -> NewEvent {
     NewEvent::new("/service-a", "com.example.line.read.v1").data("text/plain", "")
 }
 
@@ -186,7 +187,7 @@ fn base_producer(subject: &Subject) -> anyhow::Result<()> {
     subject.is_all(sent)
 }
 
-fn is_full(error: &KafkaError) -> bool {
+pub(crate) fn is_full(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
 }
 
