@@ -78,7 +78,7 @@ impl Contest<'_> {
     /// A subject fails, or has not got through exactly these events.
     pub(crate) fn rounds(&self, bench: &Bench) -> anyhow::Result<Rounds> {
         let (mut rounds, mut left_out) = (Vec::new(), 0);
-        for round in if self.warm_up { 0 } else { 1 }..=bench.rounds {
+        for round in u32::from(!self.warm_up)..=bench.rounds {
             eprintln!("{}, {}: round {round} of {}", self.scenario, self.variant, bench.rounds);
             let watch = Watch::start(bench.broker_pid());
             let runs = self.round(round)?;

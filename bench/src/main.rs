@@ -89,12 +89,14 @@ enum Scenario {
         rates: latency::Rates,
     },
     /// CPU and memory of service-b as partitions, keys and instances grow, beside a bare loop
+    #[command(
+        after_help = "Example:\n  cargo run --release -p bench -- scale --by partitions,keys --broker jars"
+    )]
     Scale {
         #[command(flatten)]
         settings: Settings,
-        /// How many events a backlog has; that of the instances four times as many
-        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
-        events: u64,
+        #[command(flatten)]
+        growth: scale::Growth,
     },
     /// Kill, stop and restart everything at random, then compare what was published with what took effect
     #[command(
@@ -134,7 +136,7 @@ fn measure(scenario: Scenario) -> anyhow::Result<ExitCode> {
         }
         Scenario::Plot(plots) => plot::run(&plots)?,
         Scenario::Latency { settings, rates } => Bench::run(settings, |bench| latency::run(bench, &rates))?,
-        Scenario::Scale { settings, events } => Bench::run(settings, |bench| scale::run(bench, events))?,
+        Scenario::Scale { settings, growth } => Bench::run(settings, |bench| scale::run(bench, &growth))?,
         Scenario::Torture(settings) => return torture::run(settings),
         Scenario::TortureMember(member) => torture::member::run(member)?,
         Scenario::Subject(subject) => subject::run(&subject)?,

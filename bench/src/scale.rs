@@ -5,38 +5,56 @@
 //! not. Several instances are one group and are started at once; each goes when the partitions that it then has are
 //! handled. Some of the backlog is handled before all of them have joined: `least_share` says how evenly it was shared.
 
+mod instances;
+
 use std::path::Path;
-use std::process::Command;
 
-use shared::store::TemporaryStore;
+use clap::ValueEnum;
 
+use self::instances::{EMPTY, Instances, empty};
 use crate::check::check;
 use crate::contest::{Contest, Rounds, Subject};
+use crate::drain;
 use crate::load::{self, Compression, Load, Payload};
-use crate::measure::{self, Run, run_together};
+use crate::measure::{self, Run};
 use crate::report::Line;
 use crate::settings::Bench;
-use crate::{drain, service};
 
 const PARTITIONS: i32 = 8;
 const KEYS: u64 = 1_000;
 const ALONE: Variant = Variant { partitions: PARTITIONS, keys: KEYS, instances: 1 };
 
-/// Members hear of each other when their heartbeats are answered; by default each three seconds, in which a backlog is gone.
-const HEARTBEAT: [&str; 2] = ["--kafka", "heartbeat.interval.ms=200"];
-
 /// Fills the topics of each row, then drains them in turn, each time in a group of its own.
 ///
 /// # Errors
 /// No broker, or a subject that does not handle every event.
-pub(crate) fn run(bench: &Bench, events: u64) -> anyhow::Result<()> {
+pub(crate) fn run(bench: &Bench, growth: &Growth) -> anyhow::Result<()> {
     let service_b = measure::program("service-b")?;
-    let rows = [
-        Row::new("partitions", events, [1, 8, 64, 256].map(|partitions| Variant { partitions, ..ALONE })),
-        Row::new("keys", events, [1, 1_000, 1_000_000].map(|keys| Variant { keys, ..ALONE })),
-        Row::new("instances", events * 4, [1, 2, 4].map(|instances| Variant { instances, ..ALONE })),
-    ];
-    rows.iter().try_for_each(|row| row.run(bench, &service_b))
+    growth.by.iter().try_for_each(|by| Row::new(*by, growth.events).run(bench, &service_b))
+}
+
+/// What grows.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Growth {
+    /// How many events a backlog has; for instances four times as many, because they join meanwhile
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    events: u64,
+    /// What grows: 1 to 256 partitions, 1 to 1,000,000 keys, 1 to 4 instances; several by commas
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [By::Partitions, By::Keys, By::Instances])]
+    by: Vec<By>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    Partitions,
+    Keys,
+    Instances,
+}
+
+impl std::fmt::Display for By {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&load::name(self))
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,20 +73,27 @@ impl Variant {
 
 /// Variants that are compared with the first of them.
 struct Row {
-    name: &'static str,
+    by: By,
     events: u64,
     variants: Vec<Variant>,
 }
 
 impl Row {
-    fn new<const N: usize>(name: &'static str, events: u64, variants: [Variant; N]) -> Self {
-        Self { name, events, variants: variants.into() }
+    fn new(by: By, events: u64) -> Self {
+        let (events, variants) = match by {
+            By::Partitions => {
+                (events, [1, 8, 64, 256].map(|partitions| Variant { partitions, ..ALONE }).into())
+            }
+            By::Keys => (events, [1, 1_000, 1_000_000].map(|keys| Variant { keys, ..ALONE }).into()),
+            By::Instances => (events * 4, [1, 2, 4].map(|instances| Variant { instances, ..ALONE }).into()),
+        };
+        Self { by, events, variants }
     }
 
     fn run(&self, bench: &Bench, service_b: &Path) -> anyhow::Result<()> {
         let mut topics = Vec::new();
         for (place, variant) in self.variants.iter().enumerate() {
-            let topic = format!("{}-{}-{place}", bench.name, self.name);
+            let topic = format!("{}-{}-{place}", bench.name, self.by);
             self.load(*variant).fill(bench, &topic)?;
             check(bench, &topic, self.events)?;
             load::make_now(&bench.connection(), &empty(&topic), variant.partitions)?;
@@ -83,7 +108,7 @@ impl Row {
                 drain::bare(bench, topic, &self.load(*variant), "BaseConsumer, tuned", "base-consumer");
             subjects.push(bare);
         }
-        let (variant, events) = (format!("by {}", self.name), self.events);
+        let (variant, events) = (format!("by {}", self.by), self.events);
         let contest = Contest { scenario: "scale", variant, events, warm_up: true, subjects };
         let rounds = contest.rounds(bench)?;
         for (place, variant) in self.variants.iter().enumerate() {
@@ -122,10 +147,6 @@ impl Row {
     }
 }
 
-fn empty(topic: &str) -> String {
-    format!("{topic}-empty")
-}
-
 fn cpu(run: &Run, reference: &Run) -> f64 {
     run.cpu.as_secs_f64() / reference.cpu.as_secs_f64()
 }
@@ -133,60 +154,6 @@ fn cpu(run: &Run, reference: &Run) -> f64 {
 fn cpu_of_events(run: &Run, reference: &Run) -> f64 {
     let events = |run: &Run| run.cpu.as_secs_f64() * 1e3 - run.figure(EMPTY);
     events(run) / events(reference)
-}
-
-/// What the same takes with nothing to handle.
-const EMPTY: &str = "empty_cpu_ms";
-
-/// Members of one group.
-#[derive(Clone, Copy)]
-struct Instances<'a> {
-    bench: &'a Bench,
-    program: &'a Path,
-    number: usize,
-}
-
-impl Instances<'_> {
-    fn run(self, topic: &str, events: u64, round: u32) -> anyhow::Result<Run> {
-        let nothing = self.drain(&empty(topic), round)?.0;
-        let (mut run, shares) = self.drain(topic, round)?;
-        anyhow::ensure!(run.events >= events, "{} of {events} events were handled", run.events);
-        let repeated = run.events - events;
-        run.events = events;
-        run.figures = vec![(EMPTY, nothing.cpu.as_secs_f64() * 1e3)];
-        if self.number > 1 {
-            run.figures.extend([("repeated", repeated as f64), ("least_share", least(&shares))]);
-        } else {
-            anyhow::ensure!(repeated == 0, "one instance handled {repeated} events twice");
-        }
-        Ok(run)
-    }
-
-    /// What they took together, and how many events each has handled.
-    fn drain(self, topic: &str, round: u32) -> anyhow::Result<(Run, Vec<u64>)> {
-        let store = TemporaryStore::new()?;
-        let command = || {
-            let mut command = Command::new(self.program);
-            command.args(self.bench.flags()).args(HEARTBEAT).args(["--topic", topic]);
-            command.args(["--group", &format!("{topic}-ours-{round}"), "--handle", "*=discard"]);
-            command.args(["--delivery", "at-least-once", "--until-caught-up", "--output", "json"]);
-            command.args(["--store", &store.url().to_string()]);
-            command
-        };
-        let mut commands: Vec<Command> = (0..self.number).map(|_| command()).collect();
-        let mut shares = Vec::new();
-        let run = run_together(&mut commands, |outputs| {
-            shares = outputs.iter().map(|output| service::handled(output)).collect::<anyhow::Result<_>>()?;
-            Ok(shares.iter().sum())
-        })?;
-        Ok((run, shares))
-    }
-}
-
-/// Of what all have handled, the part of the one that has handled least.
-fn least(shares: &[u64]) -> f64 {
-    let all: u64 = shares.iter().sum();
-    shares.iter().min().map_or(f64::NAN, |least| *least as f64 / all as f64)
 }
 
 #[cfg(test)]
@@ -204,11 +171,5 @@ mod tests {
         let near = |figure: f64, expected: f64| (figure - expected).abs() < 1e-9;
         assert!(near(cpu(&run(300, 100.0), &run(150, 50.0)), 2.0));
         assert!(near(cpu_of_events(&run(300, 100.0), &run(150, 100.0)), 4.0));
-    }
-
-    #[test]
-    fn the_least_share_is_that_of_the_whole() {
-        assert!((least(&[1, 3, 4]) - 0.125).abs() < 1e-9);
-        assert!(least(&[]).is_nan());
     }
 }

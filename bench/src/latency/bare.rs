@@ -45,7 +45,7 @@ pub(crate) fn run(bench: &Bench, topic: &Topic, stream: Stream) -> anyhow::Resul
 async fn publish(connection: Connection, topic: Topic, stream: Stream, start: Instant) -> anyhow::Result<()> {
     let producer: BaseProducer = connection.producer()?.create()?;
     let headers = headers(&like());
-    let published = stream.keep(start, |number, data| {
+    let work = stream.keep(start, |number, data| {
         let key = key(number);
         let record = BaseRecord::to(topic.as_str()).key(&key).payload(data).headers(headers.clone());
         let sent = producer.send(record);
@@ -56,6 +56,6 @@ async fn publish(connection: Connection, topic: Topic, stream: Stream, start: In
             Err((error, _)) => Err(error.into()),
         }
     });
-    published.await?;
+    work.await?;
     Ok(producer.flush(Duration::from_secs(30))?)
 }

@@ -49,13 +49,13 @@ pub(crate) async fn run<const PURE: bool>(
 async fn publish(connection: Connection, topic: Topic, stream: Stream, start: Instant) -> anyhow::Result<()> {
     let publisher = Publisher::new(&connection)?;
     let mut event = like();
-    let published = stream.keep(start, |number, data| {
+    let work = stream.keep(start, |number, data| {
         event.renew();
         event.set_data("text/plain", data);
         event.key = Some(key(number).into_bytes());
         Ok(publisher.offer(&event, &topic, number)? == Offer::Taken)
     });
-    published.await.context("publish")?;
+    work.await.context("publish")?;
     let acknowledged = publisher.finish(Duration::from_secs(30)).await.acknowledged;
     anyhow::ensure!(acknowledged == stream.events(), "only {acknowledged} events were acknowledged");
     Ok(())
