@@ -103,6 +103,12 @@ impl Loads {
 }
 
 impl Load {
+    /// Numbered text of that size, on as many keys and partitions as where a scenario does not vary them.
+    pub(crate) fn text(events: u64, bytes: usize) -> Self {
+        let (payload, compression) = (Payload::Text, Compression::None);
+        Self { events, bytes, payload, compression, partitions: PARTITIONS, keys: KEYS }
+    }
+
     pub(crate) fn variant(&self) -> String {
         format!("{} B of {}, {}", self.bytes, self.payload, self.compression)
     }

@@ -18,7 +18,7 @@ use self::ids::Ids;
 use self::postgres::Server;
 use self::stores::{Stores, bytes_a_row};
 use crate::contest::{Contest, Subject};
-use crate::load::{Compression, Load, Payload, name};
+use crate::load::{Load, name};
 use crate::measure::{self, Run, count};
 use crate::service;
 use crate::settings::Bench;
@@ -74,10 +74,10 @@ pub(crate) fn run(bench: &Bench, ledgers: &Ledgers) -> anyhow::Result<()> {
         let contest = Draining { bench, service_b: &service_b, stores: &stores, backlog: &backlog };
         let subjects = SUBJECTS.iter().enumerate().map(|(place, name)| {
             let contest = &contest;
-            Subject { name, run: Box::new(move |round| contest.run(place, round)) }
+            Subject { name: (*name).to_owned(), run: Box::new(move |round| contest.run(place, round)) }
         });
         let (variant, events, subjects) = (ledger.variant(), ledgers.events, subjects.collect());
-        Contest { scenario: "ledger", variant, events, subjects }.run(bench)?;
+        Contest { scenario: "ledger", variant, events, warm_up: true, subjects }.run(bench)?;
         backlog.delete()?;
         stores.remove()?;
     }
@@ -96,7 +96,7 @@ impl Ledgers {
     }
 
     fn load(&self) -> Load {
-        Load { events: self.events, bytes: BYTES, payload: Payload::Text, compression: Compression::None }
+        Load::text(self.events, BYTES)
     }
 
     fn fits(&self, ledger: &Ledger, rounds: u32) -> anyhow::Result<()> {

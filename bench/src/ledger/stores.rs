@@ -8,7 +8,7 @@ use shared::store::StoreUrl;
 
 use super::table::Table;
 use super::{Ledger, SUBJECTS};
-use crate::load::{self, Compression, Load, Payload};
+use crate::load::{self, Load};
 use crate::settings::Bench;
 use crate::{measure, service};
 
@@ -74,7 +74,7 @@ impl<'a> Stores<'a> {
     /// Has the real service-b make the tables, its group and the names that all rows share, by handling one event.
     fn first_row(&self, service_b: &Path) -> anyhow::Result<()> {
         let topic = format!("{}-first", self.group);
-        let load = Load { events: 1, bytes: 1, payload: Payload::Text, compression: Compression::None };
+        let load = Load::text(1, 1);
         load.fill(self.bench, &topic)?;
         let mut command = Command::new(service_b);
         command.args(self.bench.flags()).args(["--topic", &topic, "--group", &self.group]);

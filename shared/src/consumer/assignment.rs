@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::SlotId;
+use super::recent::{Recent, Seen};
 use super::tracker::{Freed, Received, Tracker};
 use super::window::Window;
 use crate::store::Ownership;
@@ -16,6 +17,7 @@ pub(super) struct Slot {
     pub(super) partition: i32,
     owner: Ownership,
     tracker: Tracker,
+    recent: Recent,
     /// What was last given to librdkafka to commit; never goes back.
     stored: Option<i64>,
     /// Where the group stands as far as is known; at first, where this member started.
@@ -41,6 +43,8 @@ pub(super) struct Assignment {
     next: u32,
     window: Window,
     longest_span: usize,
+    /// How often records were fetched.
+    batch: u64,
     /// Goes with every offset that is committed.
     store_id: String,
 }
@@ -55,8 +59,14 @@ impl Assignment {
             next: 0,
             window: Window::new(events, bytes),
             longest_span: events.saturating_mul(SPAN_IN_WINDOWS),
+            batch: 0,
             store_id: store_id.to_owned(),
         }
+    }
+
+    /// What is received from now on comes with another batch.
+    pub(super) fn next_batch(&mut self) {
+        self.batch += 1;
     }
 
     /// A partition is ours from now on; `start` is where the group stands.
@@ -74,6 +84,7 @@ impl Assignment {
             partition,
             owner,
             tracker: Tracker::default(),
+            recent: Recent::default(),
             stored: None,
             committed: start,
             full_keys: 0,
@@ -108,12 +119,17 @@ impl Assignment {
     }
 
     /// Takes a record into the window, if it is new.
-    pub(super) fn received(&mut self, id: SlotId, offset: i64, size: usize) -> Received {
+    pub(super) fn received(&mut self, id: SlotId, seen: Seen) -> Received {
         let Some(slot) = self.slots.get_mut(&id) else { return Received::Again };
-        let received = slot.tracker.received(offset, u32::try_from(size).unwrap_or(u32::MAX));
-        if received == Received::New {
-            slot.committed.get_or_insert(offset);
-            self.window.take(size);
+        let received = slot.tracker.received(seen.offset, u32::try_from(seen.size).unwrap_or(u32::MAX));
+        match received {
+            Received::New => {
+                slot.committed.get_or_insert(seen.offset);
+                slot.recent.note(self.batch, seen);
+                self.window.take(seen.size);
+            }
+            Received::Behind if slot.recent.has(seen) => return Received::Again,
+            Received::Again | Received::Behind => {}
         }
         received
     }
@@ -248,5 +264,31 @@ impl Slot {
     /// Whether everything that was there when it was assigned is settled.
     pub(super) fn is_caught_up(&self) -> bool {
         self.target.is_none_or(|target| self.tracker.position() >= Some(target))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: a member that ends, healthy, because librdkafka went back to the beginning of a batch in a rebalance.
+    #[test]
+    fn what_the_last_batch_brought_may_come_again_settled_or_not() {
+        let mut assignment = Assignment::new(100, 10_000, "store");
+        let id = assignment.assign(("t", 0), Ownership { partition: 1, epoch: 1 }, Some(0), None);
+        let seen = |offset| Seen { offset, timestamp: Some(7), size: 10 };
+        for offset in 0..6 {
+            // Three a batch.
+            if offset % 3 == 0 {
+                assignment.next_batch();
+            }
+            assert_eq!(assignment.received(id, seen(offset)), Received::New);
+        }
+        (0..6).for_each(|offset| assignment.settled(id, offset));
+        assignment.next_batch();
+        assert!((3..6).all(|offset| assignment.received(id, seen(offset)) == Received::Again));
+        assert_eq!(assignment.received(id, seen(2)), Received::Behind, "librdkafka knew that it was taken");
+        assert_eq!(assignment.received(id, Seen { timestamp: Some(8), ..seen(5) }), Received::Behind);
+        assert_eq!(assignment.window().events(), 0);
     }
 }

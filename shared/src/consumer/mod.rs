@@ -35,6 +35,7 @@ mod lane;
 mod outcome;
 mod poll;
 mod rebalance;
+mod recent;
 mod retry;
 mod tracker;
 mod window;

@@ -173,6 +173,7 @@ impl PollThread {
         self.poll_events()?;
         let most = BATCH.min(self.assignment.window().room());
         let mut passing = None;
+        self.assignment.next_batch();
         for fetched in self.consumer.fetch(wait, most) {
             match fetched {
                 Ok(fetched) => self.intake.take(&fetched, &mut self.assignment)?,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::consumer::Key;
 use crate::consumer::assignment::Assignment;
 use crate::consumer::lane::Incoming;
+use crate::consumer::recent::Seen;
 use crate::consumer::tracker::Received;
 use crate::event::NewEvent;
 use crate::record::{Origin, RecordBuilder};
@@ -83,7 +84,8 @@ impl Records {
         let timestamp = Some(self.timestamp);
         let record = self.builder.finish(Origin { topic, partition: 0, offset, timestamp });
         let key = Key(self.hasher.hash_one((0, key)));
-        let received = assignment.received(slot, offset, record.size());
+        let seen = Seen { offset, timestamp: record.origin().timestamp, size: record.size() };
+        let received = assignment.received(slot, seen);
         anyhow::ensure!(received == Received::New, "{record:?} is not new");
         Ok(Incoming { slot, key, record, is_readable: true })
     }

@@ -7,6 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::consumer::Key;
 use crate::consumer::assignment::Assignment;
 use crate::consumer::lane::{Incoming, ToLane};
+use crate::consumer::recent::Seen;
 use crate::consumer::tracker::Received;
 use crate::raw::{self, Fetched};
 use crate::record::RecordBuilder;
@@ -41,7 +42,8 @@ impl Intake {
         let (partition, offset) = (fetched.partition(), fetched.offset());
         let Some((topic, slot)) = assignment.slot_of(fetched.topic(), partition) else { return Ok(()) };
         let (record, is_readable) = raw::copy(fetched, topic, &mut self.builder);
-        match assignment.received(slot, offset, record.size()) {
+        let seen = Seen { offset, timestamp: record.origin().timestamp, size: record.size() };
+        match assignment.received(slot, seen) {
             Received::New => {
                 let (lane, key) = self.lane_of((topic, partition), record.key(), offset);
                 self.batches[lane].push(Incoming { slot, key, record, is_readable });

@@ -45,10 +45,12 @@ pub(super) fn store_id(connection: &Connection) -> rusqlite::Result<String> {
 
 /// How many of [`VERSIONS`] the file has; 0 for an empty one.
 pub(super) fn version(connection: &Connection, path: &Path) -> Result<usize, Failure> {
+    // Counted first: a store that another process makes at this moment gets tables and number at once, so that whoever
+    // sees its tables sees its number after that.
+    let tables: i64 = connection.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))?;
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let (found, application, known) =
         (number("user_version")?, number("application_id")?, VERSIONS.len() as i64);
-    let tables: i64 = connection.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))?;
     let path = path.display();
     if tables > 0 && application != APPLICATION {
         return Err(StoreError::Unusable(format!(
