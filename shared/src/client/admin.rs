@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 use tokio::sync::oneshot;
 
@@ -60,14 +60,12 @@ pub enum Unreachable {
 /// # Errors
 /// Nobody answers at that address, or who does refuses us.
 pub async fn reach(connection: &Connection) -> anyhow::Result<()> {
-    let connection = connection.clone();
-    on_a_thread(move || {
-        let config = connection.asking()?;
-        let client = BaseConsumer::from_config_and_context(&config, Refusals::default())?;
+    let (config, address) = (connection.asking()?, connection.bootstrap_servers.clone());
+    let client = move || BaseConsumer::from_config_and_context(&config, Refusals::default());
+    ask(client, |client| {
         let Err(error) = client.fetch_metadata(None, PATIENCE) else { return Ok(()) };
         // What went wrong on the way waits to be polled.
         while client.poll(QUIET).is_some() {}
-        let address = connection.bootstrap_servers;
         Err(match client.context().last() {
             Some(reason) => Unreachable::Refused { address, reason },
             None => Unreachable::Absent { address, reason: reason(&error) },
@@ -106,12 +104,13 @@ fn reason(error: &KafkaError) -> String {
 /// # Errors
 /// The broker refuses to make one: its answer, and for which topic.
 pub async fn ensure_topics(connection: &Connection, specs: Vec<TopicSpec>) -> anyhow::Result<()> {
-    let known = connection.clone();
-    let missing = on_a_thread(move || {
-        let client = asking(&known)?;
+    let config = connection.asking()?;
+    // A consumer without a group never makes a topic by asking for it.
+    let client = move || BaseConsumer::from_config_and_context(&config, Context::default());
+    let missing = ask(client, |client| {
         let mut missing = Vec::new();
         for spec in specs {
-            match partitions(&client, &spec.topic)? {
+            match partitions(client, &spec.topic)? {
                 None => missing.push(spec),
                 Some(count) if count != spec.partitions => {
                     tracing::info!("topic {} exists with {count} partitions: left as it is", spec.topic);
@@ -142,7 +141,9 @@ async fn create(connection: &Connection, specs: &[TopicSpec]) -> anyhow::Result<
         })
         .collect();
     let options = AdminOptions::new().request_timeout(Some(PATIENCE));
-    let results = match admin.create_topics(&topics, &options).await {
+    let results = admin.create_topics(&topics, &options).await;
+    close(admin)?;
+    let results = match results {
         Ok(results) => results,
         // The embedded broker has no such request, and makes a topic when a producer asks for it.
         Err(error) if is_unanswered(&error) => return create_by_asking(connection, specs, &error).await,
@@ -176,9 +177,9 @@ async fn create_by_asking(
     specs: &[TopicSpec],
     refusal: &KafkaError,
 ) -> anyhow::Result<()> {
-    let (connection, specs, refusal) = (connection.clone(), specs.to_vec(), refusal.to_string());
-    on_a_thread(move || {
-        let producer: BaseProducer = connection.asking()?.create()?;
+    let (config, specs, refusal) = (connection.asking()?, specs.to_vec(), refusal.to_string());
+    let producer = move || config.create::<BaseProducer>();
+    ask(producer, move |producer| {
         for spec in specs {
             let metadata = producer.client().fetch_metadata(Some(spec.topic.as_str()), PATIENCE)?;
             let made = metadata.topics().first().is_some_and(|topic| topic.error().is_none());
@@ -188,11 +189,6 @@ async fn create_by_asking(
         Ok(())
     })
     .await
-}
-
-/// A consumer without a group never makes a topic by asking for it.
-fn asking(connection: &Connection) -> anyhow::Result<BaseConsumer<Context>> {
-    Ok(BaseConsumer::from_config_and_context(&connection.asking()?, Context::default())?)
 }
 
 /// How many partitions the topic has; `None` where there is no such topic.
@@ -207,14 +203,25 @@ fn partitions(client: &BaseConsumer<Context>, topic: &Topic) -> anyhow::Result<O
 }
 
 /// librdkafka's questions block, and so does dropping a client: neither may happen on the runtime's threads. A thread of
-/// its own, so that a process that ends does not wait for the answer.
-async fn on_a_thread<T: Send + 'static>(
-    ask: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+/// its own, so that a process that ends does not wait for the answer, and nobody for the client's end.
+async fn ask<C, T: Send + 'static>(
+    client: impl FnOnce() -> KafkaResult<C> + Send + 'static,
+    question: impl FnOnce(&C) -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
     let (sender, answer) = oneshot::channel();
-    std::thread::Builder::new().name("ask".to_owned()).spawn(move || {
-        // Who no longer waits has shut down.
-        let _ = sender.send(ask());
+    std::thread::Builder::new().name("ask".to_owned()).spawn(move || match client() {
+        Ok(client) => {
+            // Who no longer waits has shut down.
+            let _ = sender.send(question(&client));
+        }
+        Err(error) => {
+            let _ = sender.send(Err(error.into()));
+        }
     })?;
     answer.await.context("asking Kafka panicked: a bug")?
+}
+
+/// Its thread looks ten times a second whether it is to end.
+fn close(client: impl Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name("close".to_owned()).spawn(move || drop(client)).map(drop)
 }
