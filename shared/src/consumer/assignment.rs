@@ -18,6 +18,8 @@ pub(super) struct Slot {
     owner: Ownership,
     tracker: Tracker,
     recent: Recent,
+    /// Where the next record is: at first where this member started.
+    next: Offset,
     /// What was last given to librdkafka to commit; never goes back.
     stored: Option<i64>,
     /// Where the group stands as far as is known; at first, where this member started.
@@ -69,12 +71,13 @@ impl Assignment {
         self.batch += 1;
     }
 
-    /// A partition is ours from now on; `start` is where the group stands.
+    /// A partition is ours from now on; `start` is where the group stands, `first` where this member starts.
     pub(super) fn assign(
         &mut self,
         (topic, partition): (&'static str, i32),
         owner: Ownership,
         start: Option<i64>,
+        first: Offset,
         target: Option<i64>,
     ) -> SlotId {
         let id = SlotId(self.next);
@@ -85,6 +88,7 @@ impl Assignment {
             owner,
             tracker: Tracker::default(),
             recent: Recent::default(),
+            next: first,
             stored: None,
             committed: start,
             full_keys: 0,
@@ -126,12 +130,19 @@ impl Assignment {
             Received::New => {
                 slot.committed.get_or_insert(seen.offset);
                 slot.recent.note(self.batch, seen);
+                slot.next = Offset::Offset(seen.offset + 1);
                 self.window.take(seen.size);
             }
             Received::Behind if slot.recent.has(seen) => return Received::Again,
             Received::Again | Received::Behind => {}
         }
         received
+    }
+
+    /// Where the partition's next record is.
+    pub(super) fn next(&mut self, topic: &str, partition: i32) -> Option<Offset> {
+        let (_, id) = self.slot_of(topic, partition)?;
+        self.slots.get(&id).map(|slot| slot.next)
     }
 
     /// A record is settled. Late results of a slot that was let go match nothing.
@@ -275,7 +286,13 @@ mod tests {
     #[test]
     fn what_the_last_batch_brought_may_come_again_settled_or_not() {
         let mut assignment = Assignment::new(100, 10_000, "store");
-        let id = assignment.assign(("t", 0), Ownership { partition: 1, epoch: 1 }, Some(0), None);
+        let id = assignment.assign(
+            ("t", 0),
+            Ownership { partition: 1, epoch: 1 },
+            Some(0),
+            Offset::Offset(0),
+            None,
+        );
         let seen = |offset| Seen { offset, timestamp: Some(7), size: 10 };
         for offset in 0..6 {
             // Three a batch.
@@ -290,5 +307,6 @@ mod tests {
         assert_eq!(assignment.received(id, seen(2)), Received::Behind, "librdkafka knew that it was taken");
         assert_eq!(assignment.received(id, Seen { timestamp: Some(8), ..seen(5) }), Received::Behind);
         assert_eq!(assignment.window().events(), 0);
+        assert_eq!(assignment.next("t", 0), Some(Offset::Offset(6)));
     }
 }

@@ -10,6 +10,7 @@ mod records;
 use std::sync::{Arc, mpsc as std_mpsc};
 
 use anyhow::Context as _;
+use rdkafka::topic_partition_list::Offset;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc;
 
@@ -82,7 +83,7 @@ fn through_lane<const PURE: bool>(
     let owner = runtime.block_on(take_over(&*store))?;
     let options = options(delivery)?;
     let mut assignment = Assignment::new(options.window, options.window_bytes, store.id());
-    let slot = assignment.assign((TOPIC, 0), owner, Some(0), None);
+    let slot = assignment.assign((TOPIC, 0), owner, Some(0), Offset::Offset(0), None);
     let counts = Arc::<Counts>::default();
     let handlers = Handlers::new().on("*", Discard::<PURE>)?;
     let common = super::common(&options, handlers, store, Arc::default(), Arc::clone(&counts))?;

@@ -28,7 +28,7 @@ use super::lane::{Common, FromLane, ToLane};
 use super::rebalance::{Change, Changes};
 use super::{Options, SlotId};
 use crate::client::Connection;
-use crate::raw::{BatchConsumer, Fetched};
+use crate::raw::{BatchConsumer, FetchError, Fetched};
 use crate::store::StoreError;
 use crate::topic::Topic;
 
@@ -170,33 +170,46 @@ impl PollThread {
 
     /// Takes what has arrived, up to a batch, and hands it to the lanes.
     fn poll(&mut self, wait: Duration) -> anyhow::Result<()> {
-        self.poll_events()?;
+        // What was heard is acted on before anything is waited for.
+        let wait = if self.poll_events()? { Duration::ZERO } else { wait };
         let most = BATCH.min(self.assignment.window().room());
-        let mut passing = None;
+        let mut passing = Vec::new();
         self.assignment.next_batch();
         for fetched in self.consumer.fetch(wait, most) {
             match fetched {
                 Ok(fetched) => self.intake.take(&fetched, &mut self.assignment)?,
-                Err(error) => {
+                Err(failed) => {
                     // Nothing behind one that ends the run is taken: it would be committed, and the damage skipped.
-                    refusal(&error, &self.options.group.id)?;
-                    passing = Some(error);
+                    refusal(&failed.error, &self.options.group.id)?;
+                    passing.push(failed);
                 }
             }
         }
         if self.intake.dispatch() {
             self.heard_at = Instant::now();
         }
-        if let Some(error) = passing {
-            let reason = error.to_string();
-            self.consumer.context().error(error, &reason);
+        for failed in passing {
+            self.go_back(failed);
         }
         Ok(())
     }
 
-    /// What librdkafka has to say besides records: its context is told of rebalances and commits.
-    fn poll_events(&mut self) -> anyhow::Result<()> {
+    /// librdkafka has counted an error as a record that was taken: back to where this partition is.
+    fn go_back(&mut self, failed: FetchError) {
+        let FetchError { topic, partition, error, reason } = failed;
+        self.consumer.context().error(error, &reason);
+        if let Some(next) = self.assignment.next(&topic, partition)
+            && let Err(error) = self.consumer.seek(&topic, partition, next, Duration::ZERO)
+        {
+            tracing::warn!("{topic}/{partition}: cannot go back to {next:?}: {error}");
+        }
+    }
+
+    /// What librdkafka has to say besides records: its context is told of rebalances and commits. Whether there was any.
+    fn poll_events(&mut self) -> anyhow::Result<bool> {
+        let mut heard = false;
         while self.consumer.has_events() {
+            heard = true;
             match self.consumer.poll(Duration::ZERO) {
                 // Of a partition that is not forwarded.
                 Some(Ok(message)) => {
@@ -212,7 +225,7 @@ impl PollThread {
                 None => {}
             }
         }
-        Ok(())
+        Ok(heard)
     }
 
     fn take_reports(&mut self) {

@@ -35,7 +35,7 @@ impl Window {
         self.full
     }
 
-    /// How many more events it takes. One that is large may go over the bound of bytes.
+    /// How many more events it takes. Their bytes may go over the bound, by what the client has fetched at most.
     pub(super) fn room(&self) -> usize {
         if self.full { 0 } else { self.most.events.saturating_sub(self.used.events) }
     }

@@ -3,6 +3,10 @@
 //! Every partition that is taken is forwarded to one queue, and `rd_kafka_consume_batch_queue` empties that. What else
 //! librdkafka has to say (rebalances, commits, errors of brokers) stays on the consumer's own queue and wakes whoever
 //! waits for records.
+//!
+//! It counts an error in the place of a record as one that was taken, and would skip a record after the next pause: who
+//! gets a [`FetchError`] that passes has to [`seek`](Consumer::seek) to where it is. (Its sister that calls back for each
+//! record does not, but takes the whole queue at once, so that nothing bounds what is fetched meanwhile.)
 
 use std::ffi::{CStr, CString, c_void};
 use std::marker::PhantomData;
@@ -146,17 +150,24 @@ unsafe extern "C" fn wake(_: *mut sys::rd_kafka_t, records: *mut c_void) {
 /// What one call has brought. What is not looked at goes with it.
 pub(crate) struct Batch<'c>(Drain<'c, Pointer>);
 
+/// In the place of a record: what went wrong with its partition.
+#[derive(Debug)]
+pub(crate) struct FetchError {
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    pub(crate) error: KafkaError,
+    /// In librdkafka's words.
+    pub(crate) reason: String,
+}
+
 impl<'c> Iterator for Batch<'c> {
-    type Item = Result<Fetched<'c>, KafkaError>;
+    type Item = Result<Fetched<'c>, FetchError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let fetched = Fetched { message: self.0.next()?, owned: true, client: PhantomData };
-        // An error of the partition stands in the place of a record.
-        let error = fetched.message().err;
-        Some(if error.is_error() {
-            Err(KafkaError::MessageConsumption(RDKafkaErrorCode::from(error)))
-        } else {
-            Ok(fetched)
+        Some(match fetched.error() {
+            None => Ok(fetched),
+            Some(error) => Err(error),
         })
     }
 }
@@ -181,9 +192,29 @@ impl<'c> Fetched<'c> {
         Some(Self { message: NonNull::new(message.ptr())?, owned: false, client: PhantomData })
     }
 
+    fn error(&self) -> Option<FetchError> {
+        let code = self.message().err;
+        if !code.is_error() {
+            return None;
+        }
+        // SAFETY: the message lives, and the text ends with NUL.
+        let reason = unsafe { CStr::from_ptr(sys::rd_kafka_message_errstr(self.message.as_ptr())) };
+        Some(FetchError {
+            topic: self.topic().to_owned(),
+            partition: self.partition(),
+            error: KafkaError::MessageConsumption(RDKafkaErrorCode::from(code)),
+            reason: reason.to_string_lossy().into_owned(),
+        })
+    }
+
+    /// Empty for an error that is none of a partition.
     pub(crate) fn topic(&self) -> &str {
+        let topic = self.message().rkt;
+        if topic.is_null() {
+            return "";
+        }
         // SAFETY: the topic lives as long as the message, and its name ends with NUL.
-        let name = unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(self.message().rkt)) };
+        let name = unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(topic)) };
         name.to_str().unwrap_or_default()
     }
 

@@ -18,7 +18,7 @@ use rdkafka::util::IntoOpaque;
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_vtype_t as vtype;
 
-pub(crate) use self::fetch::{BatchConsumer, Fetched};
+pub(crate) use self::fetch::{BatchConsumer, FetchError, Fetched};
 
 use crate::record::{Origin, Record, RecordBuilder};
 

@@ -62,7 +62,7 @@ impl PollThread {
             let offset = self.first_offset(start, &assigned)?;
             list.add_partition_offset(start.topic, start.partition, offset)?;
             let target = start.ends.and_then(|ends| target(ends, offset));
-            self.tell_taken(start, assigned, target);
+            self.tell_taken(start, assigned, offset, target);
         }
         tracing::info!("assigned {}", names(&list));
         self.look_for_growth();
@@ -194,9 +194,10 @@ impl PollThread {
         }
     }
 
-    fn tell_taken(&mut self, start: &Start, assigned: Assigned, target: Option<i64>) {
+    fn tell_taken(&mut self, start: &Start, assigned: Assigned, first: Offset, target: Option<i64>) {
         let Assigned { owner, deferred, answered, .. } = assigned;
-        let slot = self.assignment.assign((start.topic, start.partition), owner, start.committed, target);
+        let slot =
+            self.assignment.assign((start.topic, start.partition), owner, start.committed, first, target);
         if !deferred.is_empty() {
             tracing::info!(
                 "{}/{}: {} events wait in the ledger",

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use rdkafka::ClientContext;
+use rdkafka::Offset;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaRespErr;
 
@@ -43,7 +44,7 @@ fn taken(records: i32) -> (EmbeddedBroker, BatchConsumer<Assigned>) {
     while !serve(&mut consumer) {
         assert!(start.elapsed() < DEADLINE, "no partitions");
         // Whatever comes ends the wait: the assignment is there long before it is over.
-        assert_eq!(consumer.fetch(DEADLINE, 10).count(), 0);
+        assert!(fetch(&mut consumer, DEADLINE, 10).is_empty());
     }
     (broker, consumer)
 }
@@ -83,52 +84,66 @@ fn send(broker: &EmbeddedBroker, numbers: std::ops::Range<i32>) {
     producer.flush(DEADLINE).unwrap();
 }
 
-/// The next records by partition.
-fn receive(consumer: &mut BatchConsumer<Assigned>, count: usize, most: usize) -> [Vec<i32>; 2] {
-    let (start, mut seen) = (Instant::now(), [Vec::new(), Vec::new()]);
-    while seen[0].len() + seen[1].len() < count {
-        assert!(start.elapsed() < DEADLINE, "only {seen:?}");
-        let batch = consumer.fetch(Duration::from_millis(100), most);
-        assert!(batch.0.len() <= most);
-        for fetched in batch {
-            let fetched = fetched.unwrap();
-            assert_eq!(fetched.topic(), "t");
-            assert_eq!(fetched.key(), None);
-            assert!(fetched.timestamp().is_some());
-            let of = &mut seen[fetched.partition() as usize];
-            assert_eq!(fetched.offset(), of.len() as i64);
-            of.push(std::str::from_utf8(fetched.value().unwrap()).unwrap().parse().unwrap());
+/// What arrives: partition, offset and number of each record.
+fn fetch(consumer: &mut BatchConsumer<Assigned>, wait: Duration, most: usize) -> Vec<(i32, i64, i32)> {
+    let records: Vec<_> = consumer.fetch(wait, most).map(|fetched| read(&fetched.unwrap())).collect();
+    assert!(records.len() <= most);
+    records
+}
+
+fn read(fetched: &Fetched<'_>) -> (i32, i64, i32) {
+    assert_eq!(fetched.topic(), "t");
+    assert_eq!(fetched.key(), None);
+    assert!(fetched.timestamp().is_some());
+    let number = std::str::from_utf8(fetched.value().unwrap()).unwrap().parse().unwrap();
+    (fetched.partition(), fetched.offset(), number)
+}
+
+/// So many more records, none twice and none left out.
+fn receive(consumer: &mut BatchConsumer<Assigned>, next: &mut [i64; 2], count: i64, most: usize) {
+    let start = Instant::now();
+    let until = next[0] + next[1] + count;
+    while next[0] + next[1] < until {
+        assert!(start.elapsed() < DEADLINE, "only up to {next:?}");
+        for (partition, offset, number) in fetch(consumer, Duration::from_millis(100), most) {
+            assert_eq!(offset, next[partition as usize]);
+            assert_eq!(i64::from(number), offset * 2 + i64::from(partition));
+            next[partition as usize] += 1;
         }
         serve(consumer);
     }
-    seen
+}
+
+fn both() -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    list.add_partition("t", 0);
+    list.add_partition("t", 1);
+    list
 }
 
 #[test]
 fn every_record_comes_once_and_in_order_whatever_the_batch() {
     for most in [1, 7, 512] {
         let (_broker, mut consumer) = taken(200);
-        let [even, odd] = receive(&mut consumer, 200, most);
-        assert!(even.iter().copied().eq((0..200).step_by(2)), "{even:?}");
-        assert!(odd.iter().copied().eq((1..200).step_by(2)), "{odd:?}");
+        let mut next = [0, 0];
+        receive(&mut consumer, &mut next, 200, most);
+        assert_eq!(next, [100, 100]);
     }
 }
 
 #[test]
 fn one_record_ends_the_wait() {
     let (broker, mut consumer) = taken(0);
-    assert_eq!(consumer.fetch(Duration::ZERO, 10).count(), 0);
+    assert!(fetch(&mut consumer, Duration::ZERO, 10).is_empty());
     let start = Instant::now();
     let sender = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(200));
         send(&broker, 0..1);
         broker
     });
-    let mut seen = 0;
-    while seen == 0 {
+    // Not for a batch of 512.
+    while fetch(&mut consumer, DEADLINE, 512).is_empty() {
         assert!(start.elapsed() < DEADLINE, "nothing came");
-        // Not for a batch of 512.
-        seen = consumer.fetch(DEADLINE, 512).count();
     }
     assert!(start.elapsed() < DEADLINE / 2, "{:?}", start.elapsed());
     let broker = sender.join().unwrap();
@@ -141,31 +156,60 @@ fn one_record_ends_the_wait() {
 fn what_a_pause_has_outdated_comes_again_after_it() {
     let (_broker, mut consumer) = taken(100);
     // Some of them are taken, others wait in the queue already.
-    let [even, odd] = receive(&mut consumer, 10, 5);
-    let mut list = TopicPartitionList::new();
-    list.add_partition("t", 0);
-    list.add_partition("t", 1);
-    consumer.pause(&list).unwrap();
-    assert_eq!(consumer.fetch(Duration::from_millis(300), 512).count(), 0, "paused");
-    consumer.resume(&list).unwrap();
-    let start = Instant::now();
-    let mut seen = [even, odd];
-    while seen[0].len() + seen[1].len() < 100 {
-        assert!(start.elapsed() < DEADLINE, "only {seen:?}");
+    let mut next = [0, 0];
+    receive(&mut consumer, &mut next, 10, 5);
+    consumer.pause(&both()).unwrap();
+    assert!(fetch(&mut consumer, Duration::from_millis(300), 512).is_empty(), "paused");
+    consumer.resume(&both()).unwrap();
+    let rest = 100 - next[0] - next[1];
+    receive(&mut consumer, &mut next, rest, 512);
+    assert_eq!(next, [50, 50]);
+}
+
+/// Catches: a position that an error has moved and nobody has moved back.
+#[test]
+fn a_record_behind_an_error_and_a_pause_is_not_skipped() {
+    let (broker, mut consumer) = taken(0);
+    // The number of Kafka's fetch request.
+    broker.push_request_errors(1, &[RDKafkaErrorCode::Unknown; 3]);
+    let (start, mut failed) = (Instant::now(), Vec::new());
+    while failed.is_empty() {
+        assert!(start.elapsed() < DEADLINE, "no error came");
+        failed.extend(consumer.fetch(Duration::from_millis(100), 512).filter_map(Result::err));
+    }
+    for error in failed {
+        assert_eq!((error.topic.as_str(), error.reason.is_empty()), ("t", false));
+        consumer.seek("t", error.partition, Offset::Beginning, Duration::ZERO).unwrap();
+    }
+    consumer.pause(&both()).unwrap();
+    send(&broker, 0..10);
+    consumer.resume(&both()).unwrap();
+    let (start, mut next) = (Instant::now(), [0, 0]);
+    while next != [5, 5] {
+        assert!(start.elapsed() < DEADLINE, "only up to {next:?}");
+        let mut failed = Vec::new();
         for fetched in consumer.fetch(Duration::from_millis(100), 512) {
-            let fetched = fetched.unwrap();
-            let of = &mut seen[fetched.partition() as usize];
-            assert_eq!(fetched.offset(), of.len() as i64, "none twice, none left out");
-            of.push(0);
+            match fetched {
+                Ok(fetched) => {
+                    let (partition, offset, _) = read(&fetched);
+                    assert_eq!(offset, next[partition as usize]);
+                    next[partition as usize] += 1;
+                }
+                Err(error) => failed.push(error.partition),
+            }
+        }
+        for partition in failed {
+            let back = Offset::Offset(next[partition as usize]);
+            consumer.seek("t", partition, back, Duration::ZERO).unwrap();
         }
     }
 }
 
 #[test]
-fn it_closes_with_records_in_its_queue_and_in_a_batch_that_was_left() {
+fn it_closes_with_records_in_its_queue() {
     let (_broker, mut consumer) = taken(2000);
     let start = Instant::now();
-    while consumer.fetch(Duration::from_millis(100), 512).next().is_none() {
+    while fetch(&mut consumer, Duration::from_millis(100), 1).is_empty() {
         assert!(start.elapsed() < DEADLINE, "nothing came");
     }
     let (closing, closed) = std::sync::mpsc::channel();
