@@ -97,19 +97,22 @@ impl Contest<'_> {
         Ok(Rounds { runs: rounds.into_iter().map(|(runs, _)| runs).collect(), left_out })
     }
 
+    /// Each round another subject begins: what the one before leaves behind, writes to the disk before all, meets all.
     fn round(&self, round: u32) -> anyhow::Result<Vec<Run>> {
-        let runs = self.subjects.iter().map(|subject| {
-            let run = (subject.run)(round)?;
+        let (count, mut runs) = (self.subjects.len(), Vec::new());
+        for place in (0..count).map(|step| (step + round as usize) % count) {
+            let Subject { name, run } = &self.subjects[place];
+            let run = run(round)?;
             anyhow::ensure!(
                 run.events == self.events,
-                "{} got through {} events instead of {}: no ratio of different work",
-                subject.name,
+                "{name} got through {} events instead of {}: no ratio of different work",
                 run.events,
                 self.events
             );
-            Ok(run)
-        });
-        runs.collect()
+            runs.push((place, run));
+        }
+        runs.sort_by_key(|(place, _)| *place);
+        Ok(runs.into_iter().map(|(_, run)| run).collect())
     }
 
     /// What the report says of a subject, without a ratio.

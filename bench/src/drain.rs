@@ -47,7 +47,10 @@ pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
         }
         if others::has_java() {
             let run = |round| others::java_consumer(bench, &topic, load.events, round);
-            subjects.push(Subject { name: "Java ConsumerPerformance".to_owned(), run: Box::new(run) });
+            subjects.push(Subject {
+                name: "Java ConsumerPerformance, without its start".to_owned(),
+                run: Box::new(run),
+            });
         }
         Contest { scenario: "drain", variant: load.variant(), events: load.events, warm_up: true, subjects }
             .run(bench)?;

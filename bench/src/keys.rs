@@ -11,7 +11,7 @@ use shared::event::{Event, NewEvent};
 use shared::producer::Publisher;
 use shared::store::TemporaryStore;
 
-use crate::load::make;
+use crate::load::{make, remove};
 use crate::report::{Line, Spread};
 use crate::settings::Bench;
 
@@ -32,6 +32,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<()> {
             let topic = format!("{}-{keys}-{round}", bench.name);
             fill(bench, &topic, 1, EVENTS, |number| number % keys).await?;
             journals.push(handle(bench, &topic).await?);
+            remove(&bench.connection(), &[&topic]).await?;
         }
         let of = |figure: fn(&Journal) -> f64| Spread::of(journals.iter().map(figure));
         bench.report.add(&[Line {

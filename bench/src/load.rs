@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, Producer};
 use shared::client::{Connection, TopicSpec, ensure_topics};
 use shared::event::NewEvent;
 use shared::producer::Publisher;
@@ -236,15 +237,37 @@ pub(crate) async fn make_now(connection: &Connection, name: &str, partitions: i3
     make(connection, name, partitions).await
 }
 
+/// How many records a topic holds that nothing was ever deleted of.
+///
+/// # Errors
+/// No broker.
+pub(crate) fn records(connection: &Connection, topic: &str, partitions: i32) -> anyhow::Result<u64> {
+    let client: BaseProducer = connection.producer()?.create()?;
+    let mut records = 0;
+    for partition in 0..partitions {
+        let (low, high) = client.client().fetch_watermarks(topic, partition, Duration::from_secs(10))?;
+        records += high.abs_diff(low);
+    }
+    Ok(records)
+}
+
 /// Deletes topics, so that the disk and the broker's memory hold those of one round only.
 ///
 /// # Errors
 /// No broker. One that does not delete topics keeps them.
-#[tokio::main]
-pub(crate) async fn delete(connection: &Connection, names: &[&str]) -> anyhow::Result<()> {
+pub(crate) async fn remove(connection: &Connection, names: &[&str]) -> anyhow::Result<()> {
     let admin: AdminClient<DefaultClientContext> = connection.producer()?.create()?;
     admin.delete_topics(names, &AdminOptions::new()).await?;
     Ok(())
+}
+
+/// [`remove`], for who has no runtime.
+///
+/// # Errors
+/// Likewise.
+#[tokio::main]
+pub(crate) async fn delete(connection: &Connection, names: &[&str]) -> anyhow::Result<()> {
+    remove(connection, names).await
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-/// In which `/proc` counts: the kernel's `USER_HZ`, 100 a second wherever Linux runs today.
-const TICK: Duration = Duration::from_millis(10);
+/// The milliseconds in which `/proc` counts: the kernel's `USER_HZ` is 100 a second wherever Linux runs today.
+const TICK: u64 = 10;
 
 /// A span of time, from [`Watch::start`] on.
 #[derive(Debug)]
@@ -58,8 +58,8 @@ impl Reading {
 /// the broker.
 fn whole(stat: &str) -> Option<(Duration, Duration)> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
-    let ticks: Vec<u32> = line.split_whitespace().map_while(|field| field.parse().ok()).collect();
-    Some((TICK * ticks.get(..3)?.iter().sum(), TICK * *ticks.get(7)?))
+    let ticks: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).collect();
+    Some((time(ticks.get(..3)?.iter().sum()), time(*ticks.get(7)?)))
 }
 
 /// User and system time of a running process.
@@ -67,7 +67,11 @@ fn process(pid: u32) -> Option<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before it, in brackets, may hold anything.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    Some(TICK * (fields.get(11)?.parse::<u32>().ok()? + fields.get(12)?.parse::<u32>().ok()?))
+    Some(time(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?))
+}
+
+fn time(ticks: u64) -> Duration {
+    Duration::from_millis(ticks.saturating_mul(TICK))
 }
 
 /// User and system time of this process, or of all its children that have ended.
@@ -86,8 +90,8 @@ mod tests {
 
     #[test]
     fn reads_what_the_kernel_writes() {
-        let stat = "cpu  100 2 30 4000 5 6 7 8 0 0\ncpu0 50 1 15 2000 2 3 3 4 0 0\n";
-        assert_eq!(whole(stat), Some((TICK * 132, TICK * 8)));
+        let stat = "cpu  100 2 30 5000000000 5 6 7 8 0 0\ncpu0 50 1 15 2000 2 3 3 4 0 0\n";
+        assert_eq!(whole(stat), Some((time(132), time(8))));
         assert_eq!(whole("intr 1"), None);
         assert!(process(std::process::id()).is_some());
     }

@@ -12,7 +12,7 @@ use shared::topic::Topic;
 use tokio::sync::Notify;
 
 use crate::keys::{fill, member};
-use crate::load::make;
+use crate::load::{make, remove};
 use crate::report::{Line, Spread};
 use crate::settings::Bench;
 
@@ -46,6 +46,7 @@ pub(crate) async fn run(bench: &Bench, events: u64) -> anyhow::Result<()> {
             rounds.push(found);
         }
     }
+    remove(&bench.connection(), &[&bench.name]).await?;
     bench.report.add(&lines(events, &rounds))
 }
 
@@ -98,6 +99,7 @@ async fn stream(bench: &Bench, name: &str, share: u64) -> anyhow::Result<(f64, f
     let storm = Storm::new(share, RATE * SECONDS);
     let (published, others) =
         tokio::join!(publish(bench, &topic, storm.start), handle(bench, name, name, &storm));
+    remove(&bench.connection(), &[name]).await?;
     published?;
     let mut latencies = others?.latencies;
     latencies.sort_unstable();

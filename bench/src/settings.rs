@@ -27,7 +27,7 @@ pub(crate) struct Settings {
     /// A librdkafka setting, for ours and the references alike; repeatable
     #[arg(long = "kafka", value_name = "KEY=VALUE")]
     properties: Vec<String>,
-    /// How often each subject runs, after one round that does not count
+    /// How often each subject runs; a round that warms up and does not count comes before, where the scenario needs one
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Add the results to this file, a JSON object a line
@@ -74,7 +74,7 @@ impl Bench {
                 return;
             }
             eprintln!("stopping");
-            // The subjects got the signal, too.
+            // At Ctrl-C the subjects got the signal, too.
             let stays = broker.clean().await.is_err() | remove(&leftovers).await.is_err();
             // Who was about to add a file does it once more at most: there is no folder any more.
             if stays

@@ -119,7 +119,7 @@ impl Ledger {
             rows if rows > 0 && rows.is_multiple_of(1_000_000) => format!("{} M", rows / 1_000_000),
             rows => rows.to_string(),
         };
-        format!("{store}, {} ids, {rows} rows before", name(&self.ids))
+        format!("{store}, {} ids, {rows} rows at first", name(&self.ids))
     }
 }
 
@@ -173,7 +173,7 @@ mod tests {
     fn every_combination_has_a_name_of_its_own() {
         let names: Vec<String> = ledgers(vec![0, 10_000_000]).all().iter().map(Ledger::variant).collect();
         let expected = ["v7 ids, 0", "v7 ids, 10 M", "random ids, 0", "random ids, 10 M"]
-            .map(|rest| format!("SQLite, {rest} rows before"));
+            .map(|rest| format!("SQLite, {rest} rows at first"));
         assert_eq!(names, expected);
     }
 
