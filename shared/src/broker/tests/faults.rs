@@ -70,7 +70,10 @@ fn dropping_with_a_consumer_connected_takes_less_than_two_seconds() {
     let start = Instant::now();
     drop(broker);
 
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    let took = start.elapsed();
+    // To leave a group whose broker is gone may take librdkafka for ever: not what this is about.
+    std::mem::forget(consumer);
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 #[test]
