@@ -228,7 +228,12 @@ impl Lane {
 
     fn take(&mut self, message: ToLane) {
         match message {
-            ToLane::Take(slot, taken) => self.take_over(slot, taken),
+            ToLane::Take(slot, taken) => {
+                let rows = taken.deferred.len();
+                self.take_over(slot, taken);
+                self.common.counts.blocked(&mut self.slots.blocked_keys, self.blocked.len());
+                self.common.counts.waiting_heard(rows);
+            }
             ToLane::Batch(batch) => self.take_batch(batch),
             ToLane::Halt(slot) => {
                 self.queues.halt(slot);

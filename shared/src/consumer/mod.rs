@@ -41,7 +41,7 @@ mod tracker;
 mod window;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 
@@ -156,6 +156,8 @@ pub struct Counts {
     duplicates_possible: AtomicU64,
     /// Keys of which events wait in the ledger.
     blocked_keys: AtomicU64,
+    /// Rows that wait and of which no lane knows yet.
+    untold: AtomicUsize,
 }
 
 impl Counts {
@@ -187,8 +189,21 @@ impl Counts {
         }
     }
 
+    /// A lane is about to hear of so many rows that wait.
+    fn waiting_told(&self, rows: usize) {
+        self.untold.fetch_add(rows, Ordering::AcqRel);
+    }
+
+    /// It has heard of them, and counts their keys itself.
+    fn waiting_heard(&self, rows: usize) {
+        let less = |untold: usize| Some(untold.saturating_sub(rows));
+        // It cannot fail: there is always a number to put in its place.
+        let _ = self.untold.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+    }
+
     fn has_blocked_keys(&self) -> bool {
-        self.blocked_keys.load(Ordering::Acquire) > 0
+        // In this order: a lane counts its keys before it says that it has heard.
+        self.untold.load(Ordering::Acquire) > 0 || self.blocked_keys.load(Ordering::Acquire) > 0
     }
 }
 

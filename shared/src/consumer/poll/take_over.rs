@@ -224,6 +224,8 @@ impl PollThread {
             taken[lane].answered.push((key, up_to));
         }
         for (lane, taken) in self.intake.lanes().iter().zip(taken) {
+            // Or the end of a backlog would seem to be reached before the lane has looked.
+            self.common.counts.waiting_told(taken.deferred.len());
             let _ = lane.send(ToLane::Take(slot, taken));
         }
     }
