@@ -15,7 +15,7 @@ COPY bench/Cargo.toml bench/
 COPY tests/Cargo.toml tests/
 RUN for member in shared service-a service-b demo bench; do \
       mkdir -p $member/src && touch $member/src/lib.rs && echo 'fn main() {}' >$member/src/main.rs; \
-    done && touch tests/main.rs \
+    done && touch tests/main.rs && mkdir shared/src/bin && echo 'fn main() {}' >shared/src/bin/cost.rs \
     && cargo build --release --locked -p service-a -p service-b
 
 COPY . .
