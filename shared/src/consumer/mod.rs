@@ -28,6 +28,7 @@ mod brake;
 #[cfg(any(test, feature = "cost"))]
 #[doc(hidden)]
 pub mod cost;
+mod counts;
 mod handler;
 mod handlers;
 mod key_queues;
@@ -41,14 +42,14 @@ mod tracker;
 mod window;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde::Serialize;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
+pub use self::counts::{Counts, Summary};
 pub(crate) use self::handler::AnyHandler;
 pub use self::handler::{Data, HandleError, Handler, Json};
 pub use self::handlers::{Handlers, HandlersError};
@@ -129,82 +130,6 @@ pub enum OnDead {
     FlowOn,
     /// They wait for an operator.
     HoldKey,
-}
-
-/// What a run came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Events whose handler succeeded.
-    pub handled: u64,
-    /// Records that became dead letters, each acknowledged by the broker.
-    pub dead_letters: u64,
-    /// Events that the ledger knew already: they had arrived before.
-    pub duplicates: u64,
-    /// Attempts that failed transiently.
-    pub retries: u64,
-    /// Events settled without their offset committed, at most: their next owner handles them again.
-    pub duplicates_possible: u64,
-}
-
-/// Counted while the runtime works.
-#[derive(Debug, Default)]
-pub struct Counts {
-    handled: AtomicU64,
-    dead_letters: AtomicU64,
-    duplicates: AtomicU64,
-    retries: AtomicU64,
-    duplicates_possible: AtomicU64,
-    /// Keys of which events wait in the ledger.
-    blocked_keys: AtomicU64,
-    /// Rows that wait and of which no lane knows yet.
-    untold: AtomicUsize,
-}
-
-impl Counts {
-    /// The counts so far.
-    pub fn summary(&self) -> Summary {
-        Summary {
-            handled: self.handled.load(Ordering::Relaxed),
-            dead_letters: self.dead_letters.load(Ordering::Relaxed),
-            duplicates: self.duplicates.load(Ordering::Relaxed),
-            retries: self.retries.load(Ordering::Relaxed),
-            duplicates_possible: self.duplicates_possible.load(Ordering::Relaxed),
-        }
-    }
-
-    fn duplicate(&self) {
-        self.duplicates.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn dead_letter(&self) {
-        self.dead_letters.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A lane has so many blocked keys now; `before` is what it said last.
-    fn blocked(&self, before: &mut usize, now: usize) {
-        if *before != now {
-            // Modulo 2^64, as the sum is.
-            self.blocked_keys.fetch_add((now as u64).wrapping_sub(*before as u64), Ordering::Release);
-            *before = now;
-        }
-    }
-
-    /// A lane is about to hear of so many rows that wait.
-    fn waiting_told(&self, rows: usize) {
-        self.untold.fetch_add(rows, Ordering::AcqRel);
-    }
-
-    /// It has heard of them, and counts their keys itself.
-    fn waiting_heard(&self, rows: usize) {
-        let less = |untold: usize| Some(untold.saturating_sub(rows));
-        // It cannot fail: there is always a number to put in its place.
-        let _ = self.untold.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
-    }
-
-    fn has_blocked_keys(&self) -> bool {
-        // In this order: a lane counts its keys before it says that it has heard.
-        self.untold.load(Ordering::Acquire) > 0 || self.blocked_keys.load(Ordering::Acquire) > 0
-    }
 }
 
 /// A partition while it is assigned. Assigned again it is another slot, so that late results of the first

@@ -1,3 +1,5 @@
+//! What each event adds to which row.
+
 use super::*;
 use shared::event::NewEvent;
 use shared::testkit;

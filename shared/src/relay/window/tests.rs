@@ -1,3 +1,5 @@
+//! Which rows may go out, and which wait for another of their key.
+
 use std::collections::HashMap;
 
 use proptest::{collection::vec, option, prelude::*};

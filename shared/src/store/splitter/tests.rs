@@ -1,3 +1,5 @@
+//! A refused batch is split until its culprit is alone, and a key still commits as a prefix.
+
 use std::sync::Arc;
 
 use proptest::{collection::vec, prelude::*};

@@ -1,3 +1,5 @@
+//! Streaks, probes and what resumes, step by step and at random.
+
 use std::collections::HashMap;
 use std::time::Duration;
 
