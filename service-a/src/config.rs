@@ -8,10 +8,9 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use shared::config::{CommonArgs, duration};
 use shared::event::PLAIN_SOURCE;
+use shared::listing::Output;
 use shared::store::StoreUrl;
 use shared::topic::Topic;
-
-use crate::report::Output;
 
 const EXAMPLES: &str = "\
 Examples:

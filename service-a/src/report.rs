@@ -6,18 +6,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use serde::Serialize;
+use shared::listing::Output;
 use shared::producer::Report;
 
 use crate::source::Oddities;
-
-/// How the closing line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Output {
-    /// A line for people.
-    Text,
-    /// A JSON object.
-    Json,
-}
 
 /// What [`run`](crate::run) came to. Displayed, it is the closing line.
 #[derive(Debug, Clone, Default)]

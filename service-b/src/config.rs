@@ -8,10 +8,12 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use shared::client::{Connection, Group, GroupProtocol, Property, TopicSpec};
 use shared::config::{CommonArgs, duration};
 use shared::consumer::{Delivery, Handlers, OnDead, Options, RetryPolicy, Unhandled};
+use shared::listing::Output;
 use shared::store::StoreUrl;
 use shared::topic::Topic;
 
 use crate::handlers::{self, Statistics};
+use crate::tools::Tool;
 
 /// Subscribes to Kafka topics and handles their events
 #[derive(Debug, Parser)]
@@ -31,6 +33,18 @@ pub enum Command {
     /// Subscribe, and handle events until told to stop
     #[command(after_help = EXAMPLES)]
     Run(Box<Config>),
+    /// Something for an operator.
+    #[command(flatten)]
+    Tool(Tool),
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Asked {
+    /// To handle events.
+    Run(Box<Config>, Handlers),
+    /// To answer an operator.
+    Tool(Tool),
 }
 
 const EXAMPLES: &str = "Examples:
@@ -44,11 +58,11 @@ const EXAMPLES: &str = "Examples:
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 
 impl Cli {
-    /// The settings, whichever way they were given.
+    /// The settings of `run`, whichever way they were given.
     pub fn into_config(self) -> Config {
         match self.command {
             Some(Command::Run(config)) => *config,
-            None => self.run,
+            Some(Command::Tool(_)) | None => self.run,
         }
     }
 }
@@ -177,15 +191,6 @@ pub struct Config {
     pub common: CommonArgs,
 }
 
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// A sentence.
-    Text,
-    /// A JSON object.
-    Json,
-}
-
 /// What to do where the records between the committed offset and the partition's beginning were deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnMissingOffsets {
@@ -200,17 +205,21 @@ pub enum OnMissingOffsets {
 /// A rebalance waits that long too, and polls nothing meanwhile: well below `max.poll.interval.ms`.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(45);
 
-impl Config {
-    /// The process's own settings, and the handlers that they name. Wrong usage ends the process with exit
-    /// code 2.
-    pub fn from_args() -> (Self, Handlers) {
-        let config = shared::config::parse::<Cli>().into_config();
+impl Asked {
+    /// What the process's own arguments ask for. Wrong usage ends the process with exit code 2.
+    pub fn from_args() -> Self {
+        let config = match shared::config::parse::<Cli>() {
+            Cli { command: Some(Command::Tool(tool)), .. } => return Self::Tool(tool),
+            cli => cli.into_config(),
+        };
         match config.check().and_then(|()| config.handlers()) {
-            Ok(handlers) => (config, handlers),
+            Ok(handlers) => Self::Run(Box::new(config), handlers),
             Err(reason) => Cli::command().error(ErrorKind::ValueValidation, format!("{reason:#}")).exit(),
         }
     }
+}
 
+impl Config {
     /// The handlers that the settings name.
     ///
     /// # Errors

@@ -6,12 +6,14 @@
 //! - [`handlers`]: what happens to an event. The file to edit first.
 //! - [`start`]: waits for the broker, makes the topics, starts the embedded broker, chooses the store.
 //! - [`report`]: the closing line.
+//! - [`tools`]: what operators ask, a file for each noun.
 //! - Everything from the topic to the handler is [`shared::consumer`].
 
 pub mod config;
 pub mod handlers;
 pub mod report;
 pub mod start;
+pub mod tools;
 
 use std::sync::Arc;
 

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use service_b::{Config, report};
+use service_b::config::{Asked, Config};
+use service_b::report;
+use service_b::tools::Tool;
 use shared::consumer::{Counts, Handlers};
 use shared::{shutdown, telemetry};
 
@@ -12,15 +14,28 @@ use shared::{shutdown, telemetry};
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let (config, handlers) = Config::from_args();
-    telemetry::init(config.common.log_format);
+    let asked = Asked::from_args();
+    telemetry::init(match &asked {
+        Asked::Run(config, _) => config.common.log_format,
+        Asked::Tool(tool) => tool.log_format(),
+    });
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => {
-            let code = runtime.block_on(serve(config, handlers));
+            let code = match asked {
+                Asked::Run(config, handlers) => runtime.block_on(serve(*config, handlers)),
+                Asked::Tool(tool) => answer(tool),
+            };
             runtime.shutdown_timeout(LEFT_BEHIND);
             code
         }
         Err(error) => report::failed(&error.into()),
+    }
+}
+
+fn answer(tool: Tool) -> ExitCode {
+    match tool.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report::failed(&error),
     }
 }
 

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::consumer::Summary;
-
-use crate::config::Output;
+use shared::listing::Output;
 
 /// Prints what the run came to. `took` is given where the run had an end of its own, and so a rate.
 pub fn close(summary: &Summary, took: Option<Duration>, output: Output) -> ExitCode {

@@ -9,6 +9,7 @@
 //! - [`store`]: the ledger of events, the outbox, and what handlers write; in SQLite or PostgreSQL.
 //! - [`testkit`]: a handler tested with one event and no broker.
 //! - [`broker`]: Kafka in this process, in memory, for the demo and the tests.
+//! - [`listing`]: what tools print, as a table or as JSON.
 //! - [`config`], [`telemetry`], [`shutdown`]: settings, logs and signals, alike in both services.
 //! - `raw`: the few calls that rdkafka does not wrap safely; with the broker's `mock` the only unsafe code.
 //!
@@ -33,6 +34,7 @@ pub mod config;
 pub mod consumer;
 mod dead_letter;
 pub mod event;
+pub mod listing;
 pub mod outbox;
 pub mod producer;
 mod raw;

@@ -41,6 +41,11 @@ impl Handlers {
         self.registered.iter().map(|(pattern, _)| pattern)
     }
 
+    /// The patterns, and whether the handler of each is pure.
+    pub fn kinds(&self) -> impl Iterator<Item = (&Pattern, bool)> {
+        self.registered.iter().map(|(pattern, handler)| (pattern, handler.is_pure()))
+    }
+
     /// Whether none of them reaches out.
     pub(super) fn are_all_pure(&self) -> bool {
         self.registered.iter().all(|(_, handler)| handler.is_pure())

@@ -6,7 +6,8 @@ use super::session::{Session, field};
 use crate::store::{Migration, StoreError};
 
 /// Each once, in order: what is published here is never changed, only added to.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// "store" in ASCII: several members that start at once migrate one after the other.
 const LOCK: &str = "select pg_advisory_xact_lock(495874306661)";
