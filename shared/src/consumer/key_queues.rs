@@ -135,9 +135,9 @@ impl<W> KeyQueues<W> {
 
     /// Events that were handled already have to be handled again, in this order and before all others of their key.
     /// `under_way` says that one of them was under way until now, so that nothing of the key is any more.
-    pub(super) fn put_back(&mut self, key: Key, slot: SlotId, works: Vec<W>, under_way: bool) {
+    pub(super) fn put_back(&mut self, key: Key, slot: SlotId, works: Vec<W>, under_way: bool) -> Room {
         if works.is_empty() {
-            return;
+            return Room::Unchanged;
         }
         let was_idle = under_way || !self.live.contains_key(&key);
         let queue = self.live.entry(key).or_insert_with(|| Queue::new(slot));
@@ -145,9 +145,11 @@ impl<W> KeyQueues<W> {
             queue.bytes += (self.size)(&work);
             queue.waiting.push_front(work);
         }
+        let room = queue.fill(self.bound);
         if was_idle {
             self.make_ready(key, slot);
         }
+        room
     }
 
     pub(super) fn is_halted(&self, slot: SlotId) -> bool {

@@ -1,9 +1,10 @@
 //! A lane: one of the workers that handle events. One task; no task per event.
 //!
-//! An event's way: looked up (before a reaching handler), queued behind those of its key, handled, settled in the
-//! ledger, reported. What has to wait longer than that waits in the ledger: see `blocked_keys.rs`.
+//! An event's way: queued behind those of its key, begun in the ledger (before a reaching handler), handled, settled in
+//! the ledger, reported. What has to wait longer than that waits in the ledger: see `blocked_keys.rs`.
 
 mod arriving;
+mod beginning;
 mod braking;
 mod deferring;
 mod settling;
@@ -23,7 +24,7 @@ use futures_util::task::noop_waker_ref;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
-use self::arriving::Arriving;
+use self::beginning::Beginning;
 use self::deferring::Loading;
 use self::settling::{Settling, Then, Unsettled};
 use self::slots::Slots;
@@ -116,6 +117,8 @@ pub(super) struct Common {
     /// Whether an event that is handled and has no effects gets its row, too.
     pub(super) every_event_has_a_row: bool,
     pub(super) permits: Arc<Semaphore>,
+    /// How many permits there are.
+    pub(super) concurrency: usize,
     pub(super) group: String,
     pub(super) store: Arc<dyn Store>,
     /// The dead-letter topic of each topic.
@@ -131,7 +134,7 @@ pub(super) struct Lane {
     inbox: mpsc::UnboundedReceiver<ToLane>,
     reports: std::sync::mpsc::Sender<FromLane>,
     slots: Slots,
-    arriving: Arriving,
+    beginning: Beginning,
     queues: KeyQueues<Work>,
     blocked: BlockedKeys,
     loading: Loading,
@@ -158,7 +161,7 @@ impl Lane {
             inbox,
             reports,
             slots: Slots::default(),
-            arriving: Arriving::new(Arc::clone(&common.store), common.group.clone()),
+            beginning: Beginning::new(Arc::clone(&common.store), common.group.clone(), common.concurrency),
             queues: KeyQueues::new(common.key_bound, |work: &Work| work.arrived.record().size()),
             blocked: BlockedKeys::new(common.deferred_max),
             loading: Loading::new(Arc::clone(&common.store)),
@@ -192,8 +195,8 @@ impl Lane {
                 }
                 answer = self.settling.answered(), if self.settling.is_under_way() =>
                     answer.map(|verdicts| self.take_verdicts(verdicts)),
-                answer = self.arriving.answered(), if self.arriving.is_under_way() =>
-                    answer.map(|works| self.take_looked_up(works)),
+                answer = self.beginning.answered(), if self.beginning.is_under_way() =>
+                    answer.map(|answers| self.take_answers(answers)),
                 answer = self.loading.answered(), if self.loading.is_under_way() =>
                     answer.map(|loaded| self.take_loaded(loaded)),
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
@@ -212,6 +215,7 @@ impl Lane {
     /// What may have become possible after any step.
     fn go_on(&mut self) {
         self.start_ready();
+        self.beginning.start();
         self.settling.start();
         self.loading.start(self.queues.ready());
         // Before the report: who hears that all is settled must not find that nothing waits any more.
@@ -264,7 +268,7 @@ impl Lane {
         self.permit.is_some()
     }
 
-    /// Starts an attempt. The first poll happens here and now: a handler that is ready then has cost no queueing.
+    /// Starts an attempt, or asks the ledger first. The first poll happens here and now: a handler that is ready then has cost no queueing.
     fn start(&mut self, mut work: Work) {
         self.slots.started(work.slot, work.offset);
         let event = match &work.arrived {
@@ -279,6 +283,9 @@ impl Lane {
         }
         if event.is_expired() {
             return self.settle(work, Step::Expired, Then::Expired, true);
+        }
+        if self.must_begin(&work) {
+            return self.begin(work);
         }
         work.attempts += 1;
         let Some(handler) = work.handler.and_then(|place| self.common.handlers.at(place)) else {
@@ -390,7 +397,7 @@ impl Lane {
             owner: self.slots.owner(work.slot)?,
             arrived: work.arrived.clone(),
             conflicting: work.is_conflicting,
-            row: work.row,
+            row: work.row.or(work.new_row.map(|row| (row, 0))),
             attempts: work.attempts,
             step,
         })
@@ -405,7 +412,7 @@ impl Lane {
         let publishes = match &settlement.step {
             Step::Handled { events, .. } => !events.is_empty(),
             Step::Dead { .. } => true,
-            Step::Deferred { .. } | Step::Expired => false,
+            Step::Handling | Step::Deferred { .. } | Step::Expired => false,
         };
         let proves = matches!(&settlement.step, Step::Handled { effects, .. } if !effects.is_empty());
         self.settling.add(Unsettled { work, then, holds_key, publishes, proves }, settlement);

@@ -241,6 +241,7 @@ fn common(
         on_dead: options.on_dead,
         every_event_has_a_row: options.delivery == Delivery::EffectivelyOnce,
         permits: Arc::new(Semaphore::new(options.concurrency)),
+        concurrency: options.concurrency,
         group: options.group.id.clone(),
         store,
         dead_letters: dead_letters(options)?,

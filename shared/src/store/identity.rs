@@ -37,6 +37,13 @@ impl<'a> Identity<'a> {
         }
     }
 
+    /// Of an event whose id belongs to another: by its place and its content. In a topic that was made anew a record may lie
+    /// at the place, and have the time, of one that was handled.
+    pub(crate) fn of_conflict(arrived: &Arrived) -> Self {
+        let Self { source, id, hash } = Self::of_place(arrived);
+        Self { source, id: Cow::Owned(format!("{id}#{:016x}", hash.cast_unsigned())), hash }
+    }
+
     /// The same, where the event is not at hand.
     pub(crate) fn into_owned(self) -> Identity<'static> {
         let Self { source, id, hash } = self;

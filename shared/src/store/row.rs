@@ -122,9 +122,9 @@ pub(crate) struct Loaded {
 pub(crate) struct Settlement {
     pub(crate) owner: Ownership,
     pub(crate) arrived: Arrived,
-    /// Goes by its place instead of its own id, because that belongs to another event.
+    /// Goes by its place and content instead of its own id, because that belongs to another event.
     pub(crate) conflicting: bool,
-    /// The deferred row that the event already has, and the attempts that row knows of.
+    /// The row that the event already has, deferred or being handled, and the attempts that row knows of.
     pub(crate) row: Option<(RowId, u32)>,
     /// Attempts made so far, this one included.
     pub(crate) attempts: u32,
@@ -134,13 +134,15 @@ pub(crate) struct Settlement {
 impl Settlement {
     /// What the row is unique by, within its group.
     pub(crate) fn identity(&self) -> Identity<'_> {
-        if self.conflicting { Identity::of_place(&self.arrived) } else { Identity::of(&self.arrived) }
+        if self.conflicting { Identity::of_conflict(&self.arrived) } else { Identity::of(&self.arrived) }
     }
 }
 
 /// What becomes of the event.
 #[derive(Debug)]
 pub(crate) enum Step {
+    /// Its handler, which reaches out, is about to be given it: from here on it is too late to cancel it.
+    Handling,
     Handled {
         effects: Effects,
         /// The follow-up events among the effects, as records.

@@ -15,12 +15,18 @@ use crate::telemetry::Printable;
 impl Lane {
     /// Whether trying to start something makes sense.
     pub(super) fn may_have_ready(&self) -> bool {
-        self.queues.has_ready() && !self.is_braked
+        self.beginning.has_begun()
+            || (self.queues.has_ready() && !self.is_braked && self.beginning.has_room())
     }
 
     pub(super) fn start_ready(&mut self) {
         let mut not_these = Vec::new();
         while self.may_have_ready() && self.has_permit() {
+            // The brake has let these go before the ledger did.
+            if let Some(work) = self.beginning.take_begun() {
+                self.start(work);
+                continue;
+            }
             let Some((work, room)) = self.queues.next() else { break };
             if room == Room::BecameOpen {
                 self.report(FromLane::KeyOpen(work.slot));

@@ -101,10 +101,7 @@ impl Lane {
 
     /// What waits in memory behind a blocked event goes into the ledger, as far as there may be.
     pub(super) fn defer_waiting(&mut self, slot: SlotId, key: Key) {
-        let (waiting, room) = self.queues.take_waiting(key);
-        if room == Room::BecameOpen {
-            self.report(FromLane::KeyOpen(slot));
-        }
+        let (waiting, emptied) = self.queues.take_waiting(key);
         let mut rest = Vec::new();
         for work in waiting {
             if rest.is_empty() && (self.blocked.has_room(key) || self.slots.is_finishing(slot)) {
@@ -113,7 +110,11 @@ impl Lane {
                 rest.push(work);
             }
         }
-        self.queues.put_back(key, slot, rest, false);
+        match (emptied, self.queues.put_back(key, slot, rest, false)) {
+            (Room::Unchanged, Room::BecameFull) => self.report(FromLane::KeyFull(slot)),
+            (Room::BecameOpen, Room::Unchanged) => self.report(FromLane::KeyOpen(slot)),
+            _ => {}
+        }
     }
 
     pub(super) fn defer_behind(&mut self, work: Work) {
@@ -179,7 +180,6 @@ impl Lane {
         if !self.slots.finish(slot) {
             return self.report(FromLane::Finished(slot));
         }
-        self.drop_arriving(slot, limit);
         // What has a row is safe where it is.
         let dropped = self.queues.finish(slot, |work| work.row.is_none() && work.offset <= limit);
         self.slots.closed(slot, dropped);
@@ -193,7 +193,7 @@ impl Lane {
         if !self.slots.forget(slot) {
             return;
         }
-        self.drop_arriving(slot, -1);
+        self.beginning.forget(slot);
         self.queues.forget(slot);
         self.blocked.forget(slot);
         self.loading.heads.retain(|(other, ..)| *other != slot);

@@ -34,6 +34,10 @@ pub(super) struct Work {
     /// The row that it has in the ledger, and the attempts that row knows of. `None` while it has none: it came from
     /// Kafka, and its offset is still open.
     pub(super) row: Option<(RowId, u32)>,
+    /// The ledger lets its handler run: see `beginning.rs`.
+    pub(super) may_go: bool,
+    /// The row that it got for that.
+    pub(super) new_row: Option<RowId>,
     /// Counts it among the scheduled events that are in memory.
     pub(super) token: Option<Arc<()>>,
 }
@@ -53,6 +57,8 @@ impl Work {
             is_conflicting: false,
             handler,
             row: None,
+            may_go: false,
+            new_row: None,
             token: None,
         }
     }

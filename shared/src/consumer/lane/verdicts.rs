@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use super::settling::{Then, Unsettled};
 use super::under_way::Work;
 use super::{FromLane, Key, Lane};
+use crate::consumer::SlotId;
 use crate::consumer::blocked_keys::Next;
+use crate::consumer::key_queues::Room;
 use crate::store::{Refusal, RowId, Step, Verdict, Wait};
 
 use super::deferring::instant_of;
@@ -149,11 +151,17 @@ impl Lane {
             self.took_none(&work);
             self.bury(work, reason, holds_key);
             // Not before the dead one is in its batch: the order of the batch is the order of the key.
-            self.queues.put_back(key, slot, again, is_idle);
+            self.handle_again(key, slot, again, is_idle);
         } else {
             self.queues.hold(key, slot);
-            self.queues.put_back(key, slot, again, false);
+            self.handle_again(key, slot, again, false);
             self.conclude(work, Err(crate::consumer::HandleError::transient(reason)));
+        }
+    }
+
+    fn handle_again(&mut self, key: Key, slot: SlotId, works: Vec<Work>, under_way: bool) {
+        if self.queues.put_back(key, slot, works, under_way) == Room::BecameFull {
+            self.report(FromLane::KeyFull(slot));
         }
     }
 
@@ -176,7 +184,7 @@ impl Lane {
     }
 
     /// Another member has the partition by now.
-    fn fenced(&mut self, work: &Work) {
+    pub(super) fn fenced(&mut self, work: &Work) {
         let origin = work.arrived.record().origin();
         tracing::warn!(
             "{}/{} has another owner by now: what was under way is dropped",

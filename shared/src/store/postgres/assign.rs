@@ -28,6 +28,10 @@ pub(super) async fn assign(session: &Session, asked: &[Assignee]) -> Result<Vec<
         .iter()
         .map(|row| Ok((field(row, 0)?, (field(row, 1)?, field(row, 2)?))))
         .collect::<Result<_, Trouble>>()?;
+    // Nobody else handles it any more: what was in the middle of an attempt waits for its next one.
+    let given_back = "update event_store.ledger set status = 3 \
+        where partition = any($1) and status in (1, 3, 4, 5) and status = 1 and packed is not null";
+    session.execute(given_back, &[&Column(numbers.clone())]).await?;
     let mut assigned = Vec::with_capacity(asked.len());
     for (assignee, &partition) in asked.iter().zip(&numbers) {
         let missing = || StoreError::Unusable(format!("partition {partition} went while it was taken over"));
@@ -94,7 +98,7 @@ fn deferred_row(row: &Row) -> Result<DeferredRow, Trouble> {
 }
 
 /// Of each key the highest offset from there on; of null keys each. Two conditions, each with its index. What was
-/// scheduled was put aside before its turn: it never answers for others.
+/// scheduled was put aside before its turn, and what is being handled is not settled: neither answers for others.
 async fn answered(
     session: &Session,
     partition: i64,
@@ -105,7 +109,7 @@ async fn answered(
             where partition = $1 and status in (2, 6, 7, 8) and \"offset\" >= $2
             union all
             select key, \"offset\", timestamp, scheduled from event_store.ledger
-            where partition = $1 and status in (1, 3, 4, 5) and \"offset\" >= $2)
+            where partition = $1 and status in (1, 3, 4, 5) and status <> 1 and \"offset\" >= $2)
         select key, max(\"offset\"), max(timestamp) from rows where key is not null and not scheduled group by key
         union all select distinct key, \"offset\", timestamp from rows where key is null";
     session

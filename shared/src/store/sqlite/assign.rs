@@ -22,6 +22,12 @@ pub(super) fn assign(connection: &Connection, assignee: &Assignee) -> Result<Ass
         .query_row((group, topic, partition), |row| {
             Ok((Ownership { partition: row.get(0)?, epoch: row.get(1)? }, row.get(2)?))
         })?;
+    // Nobody else handles it any more: what was in the middle of an attempt waits for its next one.
+    connection
+        .prepare_cached(
+            "update ledger set status = 3 where partition = ?1 and status = 1 and packed is not null",
+        )?
+        .execute([owner.partition])?;
     let deferred = deferred(connection, owner.partition, *dead_hold)?;
     let answered = match answers_from {
         Some(offset) => answered(connection, owner.partition, *offset)?,
@@ -63,13 +69,14 @@ fn waiting(row: &Row<'_>, now: i64) -> Result<Waiting> {
     })
 }
 
-/// What was scheduled was put aside before its turn: it never answers for others.
+/// What was scheduled was put aside before its turn, and what is being handled is not settled: neither answers for others.
 fn answered(connection: &Connection, partition: i64, from: i64) -> Result<Vec<(Option<Vec<u8>>, UpTo)>> {
     connection
         .prepare_cached(
             "select key, max(offset), max(timestamp) from ledger
-             where partition = ?1 and offset >= ?2 and key is not null and scheduled is null group by key
-             union all select null, offset, timestamp from ledger where partition = ?1 and offset >= ?2 and key is null",
+             where partition = ?1 and offset >= ?2 and key is not null and scheduled is null and status <> 1 group by key
+             union all
+             select null, offset, timestamp from ledger where partition = ?1 and offset >= ?2 and key is null and status <> 1",
         )?
         .query_map((partition, from), |row| {
             Ok((row.get(0)?, UpTo { offset: row.get(1)?, timestamp: row.get(2)? }))

@@ -16,12 +16,21 @@ const INSERT: &str = "
 
 const FIND: &str = "select status, hash, row from ledger where scope = ?1 and id = ?2";
 
+/// A deferred row keeps what it waited for: a crash gives it back.
+const BEGIN: &str =
+    "update ledger set status = 1 where row = ?1 and partition = ?2 and status = 3 and attempts = ?3";
+
+/// What a crash left behind in the middle of its handling, or another record of the same event, goes on with who asks last.
+const TAKE: &str = "
+    update ledger set partition = ?2, offset = ?3, timestamp = ?4, attempts = 0
+    where row = ?1 and status = 1 and packed is null";
+
 const MOVE: &str = "
     update ledger set status = ?4, attempts = ?5, settled = ?6, wait = ?7, due = ?8, pause = ?9,
         failing_for = coalesce(?10, failing_for), scheduled = coalesce(scheduled, nullif(?7 is 3, 0)),
         reason = case when ?4 in (2, 7) then null else coalesce(?11, reason) end,
-        packed = case when ?4 in (2, 7) then null else packed end
-    where row = ?1 and partition = ?2 and status = 3 and attempts = ?3";
+        packed = case when ?4 in (2, 7) then null else coalesce(packed, ?12) end
+    where row = ?1 and partition = ?2 and status in (1, 3) and attempts = ?3";
 
 const STATUS: &str = "select status from ledger where row = ?1 and partition = ?2";
 
@@ -109,19 +118,47 @@ impl<'a> Ledger<'a> {
             return Ok(Verdict::Settled(RowId(self.connection.last_insert_rowid())));
         }
         let found = find(self.connection, scope, &identity.id)?;
-        Ok(found.map_or(Verdict::Known(Status::Deleted), |found| found.verdict(identity)))
+        found.map_or(Ok(Verdict::Known(Status::Deleted)), |found| self.found(&found, identity, settlement))
     }
 
-    /// Moves a deferred row on from the attempt that was begun. A row that is gone is answered "deleted".
+    /// What to do about an event whose row was there before.
+    pub(super) fn found(
+        &self,
+        found: &Found,
+        identity: &Identity<'_>,
+        settlement: &Settlement,
+    ) -> Result<Verdict, Failure> {
+        match found.verdict(identity) {
+            Verdict::Known(Status::Handling) => {
+                let origin = settlement.arrived.record().origin();
+                let place = (found.row, settlement.owner.partition, origin.offset, origin.timestamp);
+                match self.connection.prepare_cached(TAKE)?.execute(place)? {
+                    0 => Ok(Verdict::Known(Status::Handling)),
+                    _ if matches!(settlement.step, Step::Handling) => Ok(Verdict::Settled(RowId(found.row))),
+                    _ => self.move_row(RowId(found.row), 0, settlement),
+                }
+            }
+            verdict => Ok(verdict),
+        }
+    }
+
+    /// Moves a row on from the attempt that was begun. A row that is gone is answered "deleted".
     pub(super) fn move_row(
-        &mut self,
+        &self,
         row: RowId,
         attempts: u32,
         settlement: &Settlement,
     ) -> Result<Verdict, Failure> {
+        let partition = settlement.owner.partition;
+        if matches!(settlement.step, Step::Handling) {
+            let begun = self.connection.prepare_cached(BEGIN)?.execute((row.0, partition, attempts))?;
+            return self.moved(begun, row, partition);
+        }
         let State { status, settled, waiting: [wait, due, pause, failing_for], reason } =
             self.state(&settlement.step);
-        let partition = settlement.owner.partition;
+        // One that went straight to its handler has left its record in Kafka so far.
+        let is_needed = attempts == 0 && matches!(status, Status::Deferred | Status::Dead);
+        let packed = is_needed.then(|| settlement.arrived.record().pack());
         let moved = self.connection.prepare_cached(MOVE)?.execute(rusqlite::params![
             row.0,
             partition,
@@ -134,7 +171,12 @@ impl<'a> Ledger<'a> {
             pause,
             failing_for,
             reason,
+            packed,
         ])?;
+        self.moved(moved, row, partition)
+    }
+
+    fn moved(&self, moved: usize, row: RowId, partition: i64) -> Result<Verdict, Failure> {
         if moved == 1 {
             return Ok(Verdict::Settled(row));
         }
@@ -150,6 +192,7 @@ impl<'a> Ledger<'a> {
         let now = Some(self.now);
         let for_good = |status| State { status, settled: now, waiting: [None; 4], reason: None };
         match step {
+            Step::Handling => State { settled: None, ..for_good(Status::Handling) },
             Step::Handled { .. } => for_good(Status::Handled),
             Step::Expired => for_good(Status::Expired),
             Step::Dead { reason, .. } => State { reason: Some(reason), ..for_good(Status::Dead) },
@@ -182,9 +225,13 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// For an event whose row was there before.
-    pub(super) fn verdict(&self, identity: &Identity<'_>) -> Verdict {
-        if self.hash == identity.hash { Verdict::Known(self.status) } else { Verdict::Conflict }
+    /// Whether it is that event's. Who cancels an id cancels what comes under it, whatever that holds.
+    pub(super) fn is_same(&self, identity: &Identity<'_>) -> bool {
+        self.hash == identity.hash || self.status == Status::Cancelled
+    }
+
+    fn verdict(&self, identity: &Identity<'_>) -> Verdict {
+        if self.is_same(identity) { Verdict::Known(self.status) } else { Verdict::Conflict }
     }
 }
 

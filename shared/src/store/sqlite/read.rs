@@ -24,7 +24,7 @@ pub(super) fn look_up(
         .map(|event| {
             let scope = names.find_scope(connection, group, &event.source)?;
             let found = find(connection, &scope, &event.id)?;
-            Ok(found.map(|found| Known { status: found.status, same: found.hash == event.hash }))
+            Ok(found.map(|found| Known { status: found.status, same: found.is_same(event) }))
         })
         .collect()
 }

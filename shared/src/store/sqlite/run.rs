@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use rusqlite::{CachedStatement, Connection};
 
-use super::ledger::{Id, find};
+use super::ledger::{Id, Ledger, find};
 use super::names::Name;
 use super::trouble::Failure;
 use crate::store::{Identity, RowId, Settlement, Status, Step, Verdict};
@@ -62,7 +62,12 @@ impl<'a> Insert<'a> {
     }
 
     /// Inserts [`ROWS`] rows, in order. One verdict for each.
-    pub(super) fn insert(&mut self, rows: &[NewRow<'_>], verdicts: &mut Vec<Verdict>) -> Result<(), Failure> {
+    pub(super) fn insert(
+        &mut self,
+        ledger: &Ledger<'_>,
+        rows: &[NewRow<'_>],
+        verdicts: &mut Vec<Verdict>,
+    ) -> Result<(), Failure> {
         for (number, row) in rows.iter().enumerate() {
             self.bind(2 + number * PARAMETERS, row)?;
         }
@@ -74,14 +79,14 @@ impl<'a> Insert<'a> {
             verdicts.extend(new.map(|row| Verdict::Settled(RowId(row))));
             return Ok(());
         }
-        for NewRow { scope, identity, .. } in rows {
+        for NewRow { scope, identity, settlement, .. } in rows {
             let verdict = match find(self.connection, scope, &identity.id)? {
                 // Of those with one identity the first has the row: the next row is a later one's.
                 Some(found) if new.contains(&found.row) => {
                     new.start = found.row + 1;
                     Verdict::Settled(RowId(found.row))
                 }
-                Some(found) => found.verdict(identity),
+                Some(found) => ledger.found(&found, identity, settlement)?,
                 None => Verdict::Known(Status::Deleted),
             };
             verdicts.push(verdict);

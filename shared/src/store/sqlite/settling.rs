@@ -108,7 +108,7 @@ impl<'a, 's> Settling<'a, 's> {
             Some(insert) => insert,
             none => none.insert(run::Insert::new(self.connection, self.now)?),
         };
-        insert.insert(&self.run, &mut self.verdicts)?;
+        insert.insert(&self.ledger, &self.run, &mut self.verdicts)?;
         for (row, verdict) in self.run.iter().zip(&self.verdicts[first..]) {
             self.apply(row.settlement, verdict)?;
         }
@@ -146,7 +146,7 @@ impl<'a, 's> Settling<'a, 's> {
                 events.iter().try_for_each(|record| outbox::add(self.connection, record))?;
             }
             Step::Dead { letter, .. } => outbox::add(self.connection, letter)?,
-            Step::Deferred { .. } | Step::Expired => {}
+            Step::Handling | Step::Deferred { .. } | Step::Expired => {}
         }
         Ok(())
     }

@@ -49,6 +49,8 @@ pub(super) struct Row {
     pub(super) status: Status,
     attempts: u32,
     failing_for: Duration,
+    /// Whether the database holds its record.
+    has_record: bool,
     packed: Vec<u8>,
     key: Option<Vec<u8>>,
     waiting: Waiting,
@@ -56,7 +58,10 @@ pub(super) struct Row {
 
 impl Tables {
     /// What a member finds that takes the partition over.
-    pub(super) fn deferred(&self) -> Vec<DeferredRow> {
+    pub(super) fn deferred(&mut self) -> Vec<DeferredRow> {
+        for row in self.rows.iter_mut().filter(|row| row.status == Status::Handling && row.has_record) {
+            row.status = Status::Deferred;
+        }
         let rows = self.rows.iter().enumerate().filter(|(_, row)| row.status == Status::Deferred);
         rows.map(|(id, row)| DeferredRow {
             row: RowId(id as i64),
@@ -106,21 +111,34 @@ impl Tables {
         let record = settlement.arrived.record();
         let row = if let Some((RowId(row), attempts)) = settlement.row {
             let known = &self.rows[row as usize];
-            if known.status != Status::Deferred || known.attempts != attempts {
+            let may_move = match settlement.step {
+                Step::Handling => known.status == Status::Deferred,
+                _ => matches!(known.status, Status::Handling | Status::Deferred),
+            };
+            if !may_move || known.attempts != attempts {
                 return Verdict::Known(known.status);
             }
             row
         } else {
             let same =
                 |row: &&Row| (&row.identity.source, &row.identity.id) == (&identity.source, &identity.id);
-            if let Some(known) = self.rows.iter().find(same) {
-                let same = known.identity.hash == identity.hash;
-                return if same { Verdict::Known(known.status) } else { Verdict::Conflict };
+            match self.rows.iter().position(|row| same(&row)) {
+                Some(at) => {
+                    let known = &self.rows[at];
+                    if known.identity.hash != identity.hash {
+                        return Verdict::Conflict;
+                    }
+                    if known.status != Status::Handling {
+                        return Verdict::Known(known.status);
+                    }
+                    at as i64
+                }
+                None => self.rows.len() as i64,
             }
-            self.rows.len() as i64
         };
         let (mut failing, mut status, mut waiting) = (Duration::ZERO, Status::Handled, Waiting::Behind);
         match &settlement.step {
+            Step::Handling => status = Status::Handling,
             Step::Handled { effects, .. } => {
                 self.effects.extend(effects.writes().iter().map(|_| record.origin().offset));
             }
@@ -138,8 +156,20 @@ impl Tables {
             Step::Expired => status = Status::Expired,
         }
         let offset = record.origin().offset;
-        self.journal.push((offset, status));
+        if status != Status::Handling {
+            self.journal.push((offset, status));
+        }
+        let before = self.rows.get(row as usize);
+        let has_record = match status {
+            Status::Handling => before.is_some_and(|row| row.has_record),
+            status => matches!(status, Status::Deferred | Status::Dead),
+        };
+        if let (Status::Handling, true) = (status, has_record) {
+            self.rows[row as usize].status = status;
+            return Verdict::Settled(RowId(row));
+        }
         let new = Row {
+            has_record,
             identity: identity.into_owned(),
             offset,
             status,

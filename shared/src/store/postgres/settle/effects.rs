@@ -27,7 +27,7 @@ pub(super) async fn apply<'a>(
                 records.extend(events);
             }
             Step::Dead { letter, .. } => records.push(letter),
-            Step::Deferred { .. } | Step::Expired => {}
+            Step::Handling | Step::Deferred { .. } | Step::Expired => {}
         }
     }
     for some in writes.chunks(AT_ONCE) {

@@ -78,12 +78,14 @@ impl Asked<'_> {
         let offset = settlement.arrived.record().origin().offset;
         let this = (owner.partition, owner.epoch, offset, i64::from(settlement.attempts));
         let is_this = found.status == written::status(&settlement.step) && found.written_by == this;
-        let waits = matches!(found.status, Status::Deferred | Status::Dead);
+        let waits = matches!(found.status, Status::Handling | Status::Deferred | Status::Dead);
         if self.was_lost && is_this && waits && !matches!(self.places[at], Place::Taken) {
             // The answer to the commit that wrote it was lost. Who asks again needs the row: its key is blocked by it.
             return Verdict::Settled(RowId(found.number));
         }
-        if settlement.row.is_none() && found.hash != settlement.identity().hash {
+        // Who cancels an id cancels what comes under it, whatever that holds.
+        let is_cancelled = found.status == Status::Cancelled;
+        if settlement.row.is_none() && !is_cancelled && found.hash != settlement.identity().hash {
             return Verdict::Conflict;
         }
         Verdict::Known(found.status)

@@ -11,8 +11,10 @@ use super::written::Written;
 use crate::event::Arrived;
 use crate::store::{RowId, Step};
 
+/// What a crash left behind in the middle of its handling, or another record of the same event, goes on with who asks last:
+/// under its new number.
 const INSERT: &str = "
-    insert into event_store.ledger (number, partition, \"offset\", group_number, hash, source, id, key, type, time, timestamp, packed,
+    insert into event_store.ledger as ledger (number, partition, \"offset\", group_number, hash, source, id, key, type, time, timestamp, packed,
         epoch, status, attempts, wait, pause, due, failing_for, reason, scheduled)
     select n.number, n.partition, n.at, n.group_number, n.hash, n.source, n.id, n.key, n.type, n.time, n.timestamp, n.packed,
         n.epoch, n.status, n.attempts, n.wait, n.pause,
@@ -23,7 +25,12 @@ const INSERT: &str = "
         $15::bigint[], $16::smallint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bytea[])
         as n (number, partition, at, group_number, hash, source, id, key, type, time, timestamp, packed,
             epoch, status, attempts, wait, pause, due, failing_for, reason)
-    on conflict do nothing
+    on conflict (group_number, event_store.indexed(source), event_store.indexed(id)) do update set
+        number = excluded.number, partition = excluded.partition, epoch = excluded.epoch, \"offset\" = excluded.\"offset\",
+        timestamp = excluded.timestamp, status = excluded.status, attempts = excluded.attempts, wait = excluded.wait,
+        pause = excluded.pause, due = excluded.due, failing_for = excluded.failing_for, reason = excluded.reason,
+        scheduled = excluded.scheduled, packed = excluded.packed, settled = now()
+    where ledger.status = 1 and ledger.packed is null and ledger.hash = excluded.hash
     returning number";
 
 /// Inserts those whose identity is new, and says which.

@@ -20,6 +20,7 @@ pub(super) struct Written<'a> {
 /// What becomes of an event's row.
 pub(super) fn status(step: &Step) -> Status {
     match step {
+        Step::Handling => Status::Handling,
         Step::Handled { .. } => Status::Handled,
         Step::Deferred { .. } => Status::Deferred,
         Step::Dead { .. } => Status::Dead,
@@ -40,7 +41,7 @@ impl<'a> Written<'a> {
         let reason = |settlement: &'a Settlement| match &settlement.step {
             Step::Deferred { reason, .. } => reason.as_deref().map(str::as_bytes),
             Step::Dead { reason, .. } => Some(reason.as_bytes()),
-            Step::Handled { .. } | Step::Expired => None,
+            Step::Handling | Step::Handled { .. } | Step::Expired => None,
         };
         Self {
             epochs: Column(settlements.clone().map(|settlement| settlement.owner.epoch).collect()),

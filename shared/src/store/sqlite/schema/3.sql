@@ -32,3 +32,5 @@ create table pauses (
 alter table groups add column every_event integer;
 -- How often an operator has sent a dead event back to its handler.
 alter table ledger add column redrives integer;
+-- What was deferred and is being handled.
+create index ledger_begun on ledger (partition) where status = 1 and packed is not null;
