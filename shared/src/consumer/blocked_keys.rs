@@ -30,6 +30,8 @@ struct Blocked {
     /// Its events that are on their way into the ledger.
     unsettled: usize,
     head: Head,
+    /// Dead ones before them, about which an operator has to decide.
+    held_by: Vec<RowId>,
     /// In which streak of its handler's failures the first row failed first.
     streak: Option<Streak>,
 }
@@ -89,11 +91,55 @@ impl BlockedKeys {
         }
     }
 
-    /// The key is held by a dead event; by its first row, if that is it.
-    pub(super) fn hold(&mut self, slot: SlotId, key: Key, row: Option<RowId>) {
+    /// The key is held by a dead event, until an operator has seen to it.
+    pub(super) fn hold(&mut self, slot: SlotId, key: Key, row: RowId) {
         let blocked = self.blocked(key, slot);
-        blocked.rows.pop_front_if(|first| Some(*first) == row);
+        blocked.rows.pop_front_if(|first| *first == row);
+        blocked.held_by.push(row);
         blocked.head = Head::Operator;
+    }
+
+    /// An operator has given a dead event back to its handler. `None` where it holds nothing here.
+    pub(super) fn redriven(&mut self, key: Key, row: RowId) -> Option<Next> {
+        let blocked = self.keys.get_mut(&key)?;
+        blocked.held_by.remove(blocked.held_by.iter().position(|dead| *dead == row)?);
+        let first = usize::from(blocked.head == Head::UnderWay);
+        let at = blocked.rows.partition_point(|other| *other < row).max(first);
+        blocked.rows.insert(at.min(blocked.rows.len()), row);
+        if blocked.head == Head::Operator {
+            blocked.head = Head::Unsettled;
+        }
+        Some(self.advance(key))
+    }
+
+    /// An operator has seen to a row: it waits for nothing any more. One that is under way learns of it from the ledger.
+    pub(super) fn ended(&mut self, key: Key, row: RowId) -> Next {
+        let Some(blocked) = self.keys.get_mut(&key) else { return Next::Wait };
+        if let Some(at) = blocked.held_by.iter().position(|dead| *dead == row) {
+            blocked.held_by.remove(at);
+            if blocked.held_by.is_empty() && blocked.head == Head::Operator {
+                blocked.head = Head::Unsettled;
+            }
+            return self.advance(key);
+        }
+        match blocked.head {
+            Head::Due(_) if blocked.rows.front() == Some(&row) => self.finished(key, row),
+            _ => Next::Wait,
+        }
+    }
+
+    /// The same, where nobody knows the row's key any more.
+    pub(super) fn ended_somewhere(&mut self, row: RowId) -> Next {
+        let has = |blocked: &Blocked| blocked.rows.front() == Some(&row) || blocked.held_by.contains(&row);
+        let key = self.keys.iter().find(|(_, blocked)| has(blocked)).map(|(key, _)| *key);
+        key.map_or(Next::Wait, |key| self.ended(key, row))
+    }
+
+    /// The next attempt of the key's first row is due then, if it waits for that.
+    pub(super) fn due_at(&mut self, key: Key, row: RowId, due: Instant) {
+        if self.is_head(key, row) && matches!(self.keys.get(&key), Some(Blocked { head: Head::Due(_), .. })) {
+            self.wait_until(key, due);
+        }
     }
 
     /// An event of the key is on its way into the ledger, to wait there.
@@ -162,7 +208,7 @@ impl BlockedKeys {
         let Some(blocked) = self.keys.get_mut(&key) else { return Next::Wait };
         if blocked.rows.front() == Some(&row) {
             blocked.rows.pop_front();
-            blocked.head = Head::Unsettled;
+            blocked.head = if blocked.held_by.is_empty() { Head::Unsettled } else { Head::Operator };
             blocked.streak = None;
         }
         self.advance(key)
@@ -246,8 +292,14 @@ impl BlockedKeys {
     }
 
     fn blocked(&mut self, key: Key, slot: SlotId) -> &mut Blocked {
-        let new =
-            || Blocked { slot, rows: VecDeque::new(), unsettled: 0, head: Head::Unsettled, streak: None };
+        let new = || Blocked {
+            slot,
+            rows: VecDeque::new(),
+            unsettled: 0,
+            head: Head::Unsettled,
+            held_by: Vec::new(),
+            streak: None,
+        };
         self.keys.entry(key).or_insert_with(new)
     }
 }

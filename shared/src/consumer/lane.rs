@@ -6,6 +6,7 @@
 mod arriving;
 mod beginning;
 mod braking;
+mod changed;
 mod deferring;
 mod settling;
 mod slots;
@@ -40,7 +41,9 @@ use super::{Counts, Key, OnDead, SlotId, Unhandled};
 use crate::dead_letter;
 use crate::event::{Arrived, Event};
 use crate::record::Record;
-use crate::store::{DeferredRow, Effects, Ownership, Settlement, Step, Store, StoreError, UpTo, follow_ups};
+use crate::store::{
+    DeferredRow, Effects, Ownership, RowId, Settlement, Step, Store, StoreError, UpTo, Waiting, follow_ups,
+};
 use crate::telemetry::Printable;
 use crate::topic::Topic;
 
@@ -53,6 +56,8 @@ pub(super) enum ToLane {
     Take(SlotId, Taken),
     /// Records to handle, in order.
     Batch(Vec<Incoming>),
+    /// Operators have changed rows of the slot.
+    Changed(SlotId, Vec<Changed>),
     /// Start nothing of the slot; answer with [`FromLane::Halted`].
     Halt(SlotId),
     /// Bring to its end what lies at or below the offset, drop the rest; answer with [`FromLane::Finished`]. What fails
@@ -72,6 +77,16 @@ pub(super) struct Taken {
     pub(super) deferred: Vec<(Key, DeferredRow)>,
     /// At-least-once: how far all of the key is settled.
     pub(super) answered: Vec<(Key, UpTo)>,
+}
+
+/// A row that an operator has changed.
+#[derive(Debug, Clone)]
+pub(super) struct Changed {
+    /// `None` where the row does not say any more; it goes to all lanes then.
+    pub(super) key: Option<Key>,
+    pub(super) row: RowId,
+    /// What it waits for now, if it does.
+    pub(super) waiting: Option<Waiting>,
 }
 
 #[derive(Debug)]
@@ -239,6 +254,7 @@ impl Lane {
                 self.common.counts.waiting_heard(rows);
             }
             ToLane::Batch(batch) => self.take_batch(batch),
+            ToLane::Changed(slot, changes) => self.take_changes(slot, changes),
             ToLane::Halt(slot) => {
                 self.queues.halt(slot);
                 self.blocked.halt(slot);

@@ -4,6 +4,7 @@ mod handover;
 mod intake;
 mod refusal;
 mod take_over;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 use self::intake::Intake;
 use self::refusal::refusal;
 use self::take_over::{ANSWER, Taking};
+use self::watch::Watch;
 use super::assignment::Assignment;
 use super::lane::{Common, FromLane, ToLane};
 use super::rebalance::{Change, Changes};
@@ -76,6 +78,7 @@ pub(super) struct PollThread {
     failed: Option<StoreError>,
     pruned_at: Instant,
     pruning: Option<JoinHandle<()>>,
+    watch: Watch,
 }
 
 impl PollThread {
@@ -109,6 +112,7 @@ impl PollThread {
             failed: None,
             pruned_at: now,
             pruning: None,
+            watch: Watch::new(),
         })
     }
 
@@ -164,6 +168,7 @@ impl PollThread {
             }
         }
         self.prune();
+        self.watch();
         self.check_fenced()?;
         self.failed.clone().map_or(Ok(()), |error| Err(anyhow::Error::new(error).context("the store failed")))
     }

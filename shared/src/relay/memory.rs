@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use crate::store::{
-    Advance, Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
+    Advance, Answer, Assigned, Assignee, Change, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
     Remaining, RowId, Settlement, SourcePosition, Store, StoreError, Verdict,
 };
 
@@ -56,6 +56,10 @@ impl Store for Memory {
     }
 
     fn load(&self, _: Vec<RowId>) -> Answer<'_, Vec<Loaded>> {
+        unimplemented!()
+    }
+
+    fn changes(&self, _: Vec<(i64, i64)>) -> Answer<'_, Vec<Change>> {
         unimplemented!()
     }
 

@@ -68,6 +68,7 @@
 mod effects;
 mod follow_up;
 mod identity;
+mod operate;
 mod outbox;
 mod patience;
 mod postgres;
@@ -91,8 +92,8 @@ pub(crate) use self::identity::Identity;
 pub(crate) use self::outbox::{Advance, OutboxRecord, OutboxRow, Remaining, SourcePosition};
 pub(crate) use self::patience::until_available;
 pub(crate) use self::row::{
-    Assigned, Assignee, DeferredRow, Known, Loaded, Ownership, Refusal, RowId, Settlement, Status, Step,
-    UpTo, Verdict, Wait, Waiting,
+    Assigned, Assignee, Change, DeferredRow, Known, Loaded, Ownership, Refusal, RowId, Settlement, Status,
+    Step, UpTo, Verdict, Wait, Waiting,
 };
 pub(crate) use self::splitter::Splitter;
 pub use self::temporary::TemporaryStore;
@@ -135,6 +136,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
 
     /// Reads deferred rows with their records, in the order asked for; those that are deferred no more are left out.
     fn load(&self, rows: Vec<RowId>) -> Answer<'_, Vec<Loaded>>;
+
+    /// What operators have changed in each partition after that number, at most a bounded number of changes of each.
+    fn changes(&self, after: Vec<(i64, i64)>) -> Answer<'_, Vec<Change>>;
 
     /// Deletes rows that nobody will ask for again, a bounded number a call: those of the given partitions, below the
     /// given offset, handled, cancelled, expired or deleted since `older_than` or longer. Says how many it deleted.

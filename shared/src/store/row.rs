@@ -65,6 +65,22 @@ pub(crate) struct Assigned {
     /// Only where `answers_from` was given: of each key that has rows from there on how far they answer; of null keys
     /// each row for itself.
     pub(crate) answered: Vec<(Option<Vec<u8>>, UpTo)>,
+    /// The number of the last change that an operator made there.
+    pub(crate) changed: i64,
+}
+
+/// A row that an operator has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// The store's own number for group, topic and partition.
+    pub(crate) partition: i64,
+    /// Ascending within the partition, in the order in which the changes became true.
+    pub(crate) number: i64,
+    pub(crate) row: RowId,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) offset: i64,
+    /// What it waits for now; `None` where it waits for nothing any more.
+    pub(crate) waiting: Option<Waiting>,
 }
 
 /// How far rows answer for earlier records of their key. The timestamp tells the records of a topic that was made anew,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::store::{
-    Advance, Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
+    Advance, Answer, Assigned, Assignee, Change, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
     Remaining, RowId, Settlement, SourcePosition, Store, StoreError, Verdict,
 };
 
@@ -37,6 +37,7 @@ impl Store for AtOnce {
             pruned_below: 0,
             deferred: Vec::new(),
             answered: Vec::new(),
+            changed: 0,
         };
         answer((0..partitions.len()).map(one).collect())
     }
@@ -52,6 +53,10 @@ impl Store for AtOnce {
 
     fn load(&self, _: Vec<RowId>) -> Answer<'_, Vec<Loaded>> {
         never()
+    }
+
+    fn changes(&self, _: Vec<(i64, i64)>) -> Answer<'_, Vec<Change>> {
+        answer(Vec::new())
     }
 
     fn prune(&self, _: Vec<(Ownership, i64)>, _: Duration) -> Answer<'_, usize> {

@@ -92,7 +92,7 @@ impl Lane {
                     self.blocked.restore(slot, key, row, Some(after(remaining)));
                 }
                 Waiting::Behind => self.blocked.restore(slot, key, row, None),
-                Waiting::Operator => self.blocked.hold(slot, key, None),
+                Waiting::Operator => self.blocked.hold(slot, key, row),
             }
             // What arrives of the key waits.
             self.queues.started(key, slot);

@@ -105,7 +105,7 @@ impl Lane {
                 Next::Wait
             }
             (Then::Dead, Some(row)) if self.would_hold(work) => {
-                self.blocked.hold(work.slot, work.key, Some(row));
+                self.blocked.hold(work.slot, work.key, row);
                 self.queues.hold(work.key, work.slot);
                 self.defer_waiting(work.slot, work.key);
                 Next::Wait

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::PollThread;
 use super::handover::names;
 use super::refusal::refusal;
+use super::watch::Watched;
 use crate::consumer::lane::{Taken, ToLane};
 use crate::consumer::{Delivery, OnDead};
 use crate::store::{Assigned, Assignee, StoreError};
@@ -195,9 +196,16 @@ impl PollThread {
     }
 
     fn tell_taken(&mut self, start: &Start, assigned: Assigned, first: Offset, target: Option<i64>) {
-        let Assigned { owner, deferred, answered, .. } = assigned;
+        let Assigned { owner, deferred, answered, changed, .. } = assigned;
         let slot =
             self.assignment.assign((start.topic, start.partition), owner, start.committed, first, target);
+        self.watch.partitions.push(Watched {
+            slot,
+            number: owner.partition,
+            topic: start.topic,
+            partition: start.partition,
+            seen: changed,
+        });
         if !deferred.is_empty() {
             tracing::info!(
                 "{}/{}: {} events wait in the ledger",

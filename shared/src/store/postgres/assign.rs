@@ -17,6 +17,11 @@ pub(super) async fn assign(session: &Session, asked: &[Assignee]) -> Result<Vec<
     for assignee in asked {
         numbers.push(number(session, assignee).await?);
     }
+    if let Some(Assignee { group, answers_from, .. }) = asked.first() {
+        let every_event = "update event_store.consumer_group set every_event = $2 \
+            where event_store.indexed(name) = event_store.indexed($1) and every_event is distinct from $2";
+        session.execute(every_event, &[&Bytes(group.as_bytes()), &answers_from.is_none()]).await?;
+    }
     // Locked in the order in which a settle locks them.
     let locked = "select number from event_store.partition where number = any($1) order by number for update";
     session.query(locked, &[&Column(numbers.clone())]).await?;
@@ -44,9 +49,15 @@ pub(super) async fn assign(session: &Session, asked: &[Assignee]) -> Result<Vec<
                 Some(from) => answered(session, partition, from).await?,
                 None => Vec::new(),
             },
+            changed: changed(session, partition).await?,
         });
     }
     Ok(assigned)
+}
+
+async fn changed(session: &Session, partition: i64) -> Result<i64, Trouble> {
+    let last = "select coalesce(max(number), 0) from event_store.operation where partition = $1";
+    session.query(last, &[&partition]).await?.first().map_or(Ok(0), |row| field(row, 0))
 }
 
 /// The partition's number, made at its first assignment. Two members may be at it at once: who comes second waits, and
@@ -87,14 +98,19 @@ async fn deferred(session: &Session, partition: i64, dead_hold: bool) -> Result<
 }
 
 fn deferred_row(row: &Row) -> Result<DeferredRow, Trouble> {
-    let due = field::<Option<i64>>(row, 5)?.unwrap_or(0);
-    let waiting = match (super::status(row, 3)?, field::<Option<i16>>(row, 4)?) {
+    let waiting = waiting(row, 3)?;
+    Ok(DeferredRow { row: RowId(field(row, 0)?), key: field(row, 1)?, offset: field(row, 2)?, waiting })
+}
+
+/// Of the columns status, wait, and what is left of a pause or when it is due; the first of them is that one.
+pub(super) fn waiting(row: &Row, first: usize) -> Result<Waiting, Trouble> {
+    let due = field::<Option<i64>>(row, first + 2)?.unwrap_or(0);
+    Ok(match (super::status(row, first)?, field::<Option<i16>>(row, first + 1)?) {
         (Status::Dead, _) => Waiting::Operator,
         (_, Some(RETRY)) => Waiting::Retry(Duration::from_millis(due.max(0) as u64)),
         (_, Some(BEHIND)) => Waiting::Behind,
         _ => Waiting::Until(due),
-    };
-    Ok(DeferredRow { row: RowId(field(row, 0)?), key: field(row, 1)?, offset: field(row, 2)?, waiting })
+    })
 }
 
 /// Of each key the highest offset from there on; of null keys each. Two conditions, each with its index. What was

@@ -23,6 +23,7 @@ mod assign;
 mod channel;
 mod error;
 mod migrate;
+mod operate;
 mod outbox;
 mod parameter;
 mod prune;
@@ -43,8 +44,9 @@ use self::address::Address;
 use self::channel::{Channel, Opening};
 use self::error::Trouble;
 use self::session::{Session, field};
+use super::operate::{Cancelled, Operate, Operated, Operation};
 use super::{
-    Advance, Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
+    Advance, Answer, Assigned, Assignee, Change, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
     Remaining, RowId, Schema, Settlement, SourcePosition, Status, Store, StoreError, Verdict,
 };
 
@@ -125,6 +127,15 @@ impl Store for Postgres {
         .boxed()
     }
 
+    fn changes(&self, after: Vec<(i64, i64)>) -> Answer<'_, Vec<Change>> {
+        async move {
+            let after = &after;
+            let changes = |session: Arc<Session>| async move { operate::changes(&session, after).await };
+            Ok(self.reads.transaction(changes).await?)
+        }
+        .boxed()
+    }
+
     fn prune(&self, below: Vec<(Ownership, i64)>, older_than: Duration) -> Answer<'_, usize> {
         async move { prune::prune(&self.outbox, &below, older_than).await }.boxed()
     }
@@ -191,6 +202,29 @@ impl Store for Postgres {
             let holder = &holder;
             let held = |session: Arc<Session>| async move { outbox::lease(&session, holder, term).await };
             Ok(self.outbox.transaction(held).await?)
+        }
+        .boxed()
+    }
+}
+
+impl Operate for Postgres {
+    fn operate(&self, operation: Operation, rows: Vec<RowId>) -> Answer<'_, Vec<Operated>> {
+        async move {
+            let rows = &rows;
+            let operated =
+                |session: Arc<Session>| async move { operate::operate(&session, operation, rows).await };
+            Ok(self.outbox.transaction(operated).await?)
+        }
+        .boxed()
+    }
+
+    fn cancel(&self, group: &str, source: &str, id: &str) -> Answer<'_, Cancelled> {
+        let (group, source, id) = (group.to_owned(), source.to_owned(), id.to_owned());
+        async move {
+            let (group, source, id) = (&group, &source, &id);
+            let cancelled =
+                |session: Arc<Session>| async move { operate::cancel(&session, group, source, id).await };
+            Ok(self.outbox.transaction(cancelled).await?)
         }
         .boxed()
     }

@@ -10,8 +10,11 @@ use crate::store::{Assigned, Assignee, DeferredRow, Ownership, RowId, UpTo, Wait
 pub(super) fn assign(connection: &Connection, assignee: &Assignee) -> Result<Assigned> {
     let Assignee { group, topic, partition, answers_from, dead_hold } = assignee;
     connection
-        .prepare_cached("insert into groups (name) values (?1) on conflict (name) do nothing")?
-        .execute([group])?;
+        .prepare_cached(
+            "insert into groups (name, every_event) values (?1, ?2)
+             on conflict (name) do update set every_event = excluded.every_event",
+        )?
+        .execute((group, answers_from.is_none()))?;
     let (owner, pruned_below) = connection
         .prepare_cached(
             "insert into partitions (group_number, topic, partition, epoch)
@@ -33,7 +36,10 @@ pub(super) fn assign(connection: &Connection, assignee: &Assignee) -> Result<Ass
         Some(offset) => answered(connection, owner.partition, *offset)?,
         None => Vec::new(),
     };
-    Ok(Assigned { owner, pruned_below, deferred, answered })
+    let changed = connection
+        .prepare_cached("select coalesce(max(number), 0) from operations where partition = ?1")?
+        .query_row([owner.partition], |row| row.get(0))?;
+    Ok(Assigned { owner, pruned_below, deferred, answered, changed })
 }
 
 fn deferred(connection: &Connection, partition: i64, dead_hold: bool) -> Result<Vec<DeferredRow>> {
@@ -48,23 +54,24 @@ fn deferred(connection: &Connection, partition: i64, dead_hold: bool) -> Result<
                 row: RowId(row.get(0)?),
                 key: row.get(1)?,
                 offset: row.get(2)?,
-                waiting: waiting(row, now)?,
+                waiting: waiting(row, 3, now)?,
             })
         })?
         .collect()
 }
 
-fn waiting(row: &Row<'_>, now: i64) -> Result<Waiting> {
-    if row.get::<_, i64>(3)? == 4 {
+/// Of a row's columns status, wait, due and pause, the first of which is that one.
+pub(super) fn waiting(row: &Row<'_>, first: usize, now: i64) -> Result<Waiting> {
+    if row.get::<_, i64>(first)? == 4 {
         return Ok(Waiting::Operator);
     }
-    Ok(match row.get(4)? {
+    Ok(match row.get(first + 1)? {
         1 => {
-            let (due, pause): (i64, i64) = (row.get(5)?, row.get(6)?);
+            let (due, pause): (i64, i64) = (row.get(first + 2)?, row.get(first + 3)?);
             // Never longer than asked for: the clock may have been set back.
             Waiting::Retry(Duration::from_millis(due.saturating_sub(now).clamp(0, pause.max(0)) as u64))
         }
-        3 => Waiting::Until(row.get(5)?),
+        3 => Waiting::Until(row.get(first + 2)?),
         _ => Waiting::Behind,
     })
 }

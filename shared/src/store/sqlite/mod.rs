@@ -6,6 +6,7 @@ mod file;
 mod ledger;
 mod migrate;
 mod names;
+mod operate;
 mod outbox;
 mod prune;
 mod read;
@@ -24,8 +25,9 @@ use std::time::Duration;
 
 use self::file::{File, Place, Role};
 use self::worker::Worker;
+use super::operate::{Cancelled, Operate, Operated, Operation};
 use super::{
-    Advance, Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
+    Advance, Answer, Assigned, Assignee, Change, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
     Remaining, RowId, Schema, Settlement, SourcePosition, Store, StoreError, Verdict,
 };
 
@@ -86,6 +88,18 @@ impl Store for SqliteStore {
         self.reader.ask(move |file| file.ask(|connection, _| Ok(read::load(connection, &rows)?)))
     }
 
+    fn changes(&self, after: Vec<(i64, i64)>) -> Answer<'_, Vec<Change>> {
+        self.reader.ask(move |file| {
+            file.ask(|connection, _| {
+                let mut changes = Vec::new();
+                for (partition, after) in after {
+                    changes.extend(operate::changes(connection, partition, after)?);
+                }
+                Ok(changes)
+            })
+        })
+    }
+
     fn prune(&self, below: Vec<(Ownership, i64)>, older_than: Duration) -> Answer<'_, usize> {
         Box::pin(async move {
             // To find them may take long where there is much that stays: nobody who writes waits for that.
@@ -134,5 +148,19 @@ impl Store for SqliteStore {
     fn lease(&self, holder: &str, term: Duration) -> Answer<'_, bool> {
         let holder = holder.to_owned();
         self.writer.ask(move |file| file.ask(|connection, _| Ok(outbox::lease(connection, &holder, term)?)))
+    }
+}
+
+impl Operate for SqliteStore {
+    fn operate(&self, operation: Operation, rows: Vec<RowId>) -> Answer<'_, Vec<Operated>> {
+        self.writer
+            .ask(move |file| file.ask(|connection, _| Ok(operate::operate(connection, operation, &rows)?)))
+    }
+
+    fn cancel(&self, group: &str, source: &str, id: &str) -> Answer<'_, Cancelled> {
+        let (group, source, id) = (group.to_owned(), source.to_owned(), id.to_owned());
+        self.writer.ask(move |file| {
+            file.ask(|connection, names| Ok(operate::cancel(connection, names, &group, &source, &id)?))
+        })
     }
 }

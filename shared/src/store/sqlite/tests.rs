@@ -47,6 +47,14 @@ impl Bench for InFile {
         .boxed()
     }
 
+    fn operator(&self) -> BoxFuture<'_, Arc<dyn Operate>> {
+        async {
+            let store = SqliteStore::open(&self.path(), &[]).await.expect("a store");
+            Arc::new(store) as Arc<dyn Operate>
+        }
+        .boxed()
+    }
+
     fn sql<'a>(&'a self, text: &'a str) -> BoxFuture<'a, i64> {
         let connection = self.beside();
         let first = connection.query_row(text, [], |row| row.get(0)).optional().expect(text);

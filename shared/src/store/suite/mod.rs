@@ -7,7 +7,9 @@
 mod dead;
 mod draft;
 mod effects;
+mod handling;
 mod hostile;
+mod operating;
 mod outbox;
 mod pruning;
 mod settling;
@@ -21,18 +23,24 @@ use futures_util::future::BoxFuture;
 pub(crate) use self::dead::*;
 pub(crate) use self::draft::*;
 pub(crate) use self::effects::*;
+pub(crate) use self::handling::*;
 pub(crate) use self::hostile::*;
+pub(crate) use self::operating::*;
 pub(crate) use self::outbox::*;
 pub(crate) use self::pruning::*;
 pub(crate) use self::settling::*;
 pub(crate) use self::sharing::*;
 pub(crate) use self::waiting::*;
+use super::operate::Operate;
 use super::{Assigned, Assignee, Migration, Ownership, Schema, Settlement, Statement, Store, Verdict};
 
 /// A database for one scenario.
 pub(crate) trait Bench: Sync {
     /// Opens it with [`SCHEMA`], as one more member: every member of a scenario sees the same rows.
     fn open(&self) -> BoxFuture<'_, Arc<dyn Store>>;
+
+    /// The same, for an operator.
+    fn operator(&self) -> BoxFuture<'_, Arc<dyn Operate>>;
 
     /// Executes a statement beside the store, and gives the first column of its first row, 0 where there is none.
     /// Asked are the suite's own table `notes`, `outbox`, and of `ledger` the columns `status`, `due` and `packed`.
@@ -146,6 +154,17 @@ macro_rules! scenarios {
             only_what_is_deferred_is_loaded
             records_are_kept_only_while_they_are_needed
             rows_answer_for_earlier_records
+            what_is_handled_has_a_row_before
+            what_a_crash_left_in_the_middle_is_handled_again
+            what_a_crash_left_is_found_among_many
+            a_deferred_event_waits_again_after_a_crash
+            what_is_being_handled_answers_for_nobody
+            a_cancel_is_in_time_or_says_that_it_is_not
+            what_need_not_have_a_row_is_not_cancelled_ahead
+            a_cancel_and_a_handler_never_both_have_their_way
+            a_dead_event_is_given_back_to_its_handler
+            only_what_has_failed_is_tried_again_early
+            what_is_deleted_is_still_known
             a_dead_event_and_its_letter_come_together
             a_dead_event_holds_its_key_where_that_is_wanted
             pruning_takes_what_is_settled_for_good

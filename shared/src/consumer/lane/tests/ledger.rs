@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::store::{
-    Advance, Answer, Assigned, Assignee, DeferredRow, Identity, Known, Loaded, OutboxRecord, OutboxRow,
-    Ownership, Refusal, Remaining, RowId, Settlement, SourcePosition, Splitter, Statement, Status, Step,
-    Store, StoreError, Verdict, Wait, Waiting,
+    Advance, Answer, Assigned, Assignee, Change, DeferredRow, Identity, Known, Loaded, OutboxRecord,
+    OutboxRow, Ownership, Refusal, Remaining, RowId, Settlement, SourcePosition, Splitter, Statement, Status,
+    Step, Store, StoreError, Verdict, Wait, Waiting,
 };
 
 /// A statement that the database refuses.
@@ -255,6 +255,10 @@ impl Store for Ledger {
             tables.loaded += loaded.len();
             loaded
         })
+    }
+
+    fn changes(&self, _: Vec<(i64, i64)>) -> Answer<'_, Vec<Change>> {
+        self.answer(|_| Vec::new())
     }
 
     fn prune(&self, _: Vec<(Ownership, i64)>, _: Duration) -> Answer<'_, usize> {

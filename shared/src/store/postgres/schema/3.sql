@@ -10,6 +10,7 @@ create table event_store.operation (
     reason    bytea                        -- likewise
 );
 create index operation_of_row on event_store.operation (row);
+create index operation_of_partition on event_store.operation (partition, number);
 
 -- A redrive that has not come to its end: started again it leaves alone what has died since.
 create table event_store.redrive (

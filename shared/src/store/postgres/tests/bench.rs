@@ -8,6 +8,7 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use super::super::Postgres;
 use crate::store::Store;
+use crate::store::operate::Operate;
 use crate::store::suite::{Bench, SCHEMA};
 
 /// A database that goes with it.
@@ -74,6 +75,10 @@ async fn client(url: &str) -> Client {
 impl Bench for Database {
     fn open(&self) -> BoxFuture<'_, Arc<dyn Store>> {
         async { Arc::new(self.store().await) as Arc<dyn Store> }.boxed()
+    }
+
+    fn operator(&self) -> BoxFuture<'_, Arc<dyn Operate>> {
+        async { Arc::new(self.store().await) as Arc<dyn Operate> }.boxed()
     }
 
     fn sql<'a>(&'a self, text: &'a str) -> BoxFuture<'a, i64> {

@@ -34,3 +34,4 @@ alter table groups add column every_event integer;
 alter table ledger add column redrives integer;
 -- What was deferred and is being handled.
 create index ledger_begun on ledger (partition) where status = 1 and packed is not null;
+create index operations_of_partition on operations (partition, number);

@@ -1,0 +1,99 @@
+//! What operators do to events, while members work on them.
+//!
+//! Each change is conditional on what the row is, and leaves a line in the table of operations, in one transaction: that is
+//! the row's history, and what the partition's owner looks for once a second.
+
+use super::{Answer, RowId, Status};
+
+/// What an operator does to an event. The numbers are what the database holds: never to be changed, only added to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub(crate) enum Operation {
+    /// It is not to be handled.
+    Cancel = 1,
+    /// It has failed, and its next attempt is due now.
+    Retry = 2,
+    /// Dead, it is to be handled again.
+    Redrive = 3,
+    /// Dead, it is put aside.
+    Park = 4,
+    /// Its data is to go.
+    Delete = 5,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operated {
+    /// It is done. What the row was before.
+    Done(Status),
+    /// The row is not what it would have to be, since that moment, in milliseconds since 1970: nothing was changed.
+    Unfit(Status, Option<i64>),
+    /// It has not failed: it waits behind an earlier event of its key, or for its own time.
+    Waits,
+    /// There is no such row.
+    Gone,
+}
+
+/// What came of a cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cancelled {
+    /// It will take no effect. What it was before.
+    Now(Status),
+    /// It has not arrived: it will take no effect when it does.
+    Ahead,
+    /// It is too late: what it is, since that moment, in milliseconds since 1970.
+    TooLate(Status, Option<i64>),
+    /// It has no row, and in this group not every event has one: nobody knows.
+    NotRecorded,
+    /// No member of the group has ever used this store.
+    NoGroup,
+}
+
+impl Operation {
+    /// What the row becomes, if it may.
+    pub(super) fn makes_of(self, status: Status) -> Option<Status> {
+        use Status::{Cancelled, Dead, Deferred, Deleted, Handling, Parked};
+        match (self, status) {
+            (Self::Cancel, Deferred | Dead | Parked) => Some(Cancelled),
+            (Self::Retry, Deferred) | (Self::Redrive, Dead | Parked) => Some(Deferred),
+            (Self::Park, Dead) => Some(Parked),
+            (Self::Delete, Handling | Deleted) => None,
+            (Self::Delete, _) => Some(Deleted),
+            _ => None,
+        }
+    }
+}
+
+/// What operators ask of a database. Each call is one transaction.
+pub(crate) trait Operate: Send + Sync {
+    /// Does that to each row, in order. One answer for each.
+    fn operate(&self, operation: Operation, rows: Vec<RowId>) -> Answer<'_, Vec<Operated>>;
+
+    /// Cancels an event, also one that has not arrived.
+    fn cancel(&self, group: &str, source: &str, id: &str) -> Answer<'_, Cancelled>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: an operation that gives an event that took effect, or may be taking it now, another chance.
+    #[test]
+    fn what_has_taken_effect_is_never_handled_again() {
+        use Operation::{Cancel, Delete, Park, Redrive, Retry};
+        for status in [Status::Handled, Status::Handling] {
+            assert!(
+                [Cancel, Retry, Redrive, Park].iter().all(|one| one.makes_of(status).is_none()),
+                "{status:?}"
+            );
+        }
+        for status in [Status::Cancelled, Status::Expired, Status::Deleted] {
+            assert!(
+                [Cancel, Retry, Redrive, Park].iter().all(|one| one.makes_of(status).is_none()),
+                "{status:?}"
+            );
+        }
+        assert_eq!(Delete.makes_of(Status::Handling), None);
+        assert_eq!(Redrive.makes_of(Status::Deferred), None);
+    }
+}
