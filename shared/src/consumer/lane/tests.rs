@@ -10,7 +10,7 @@ use super::*;
 use crate::consumer::Handler;
 use crate::consumer::brake::Settings;
 use crate::record::{Origin, RecordBuilder};
-use crate::store::{Status, Waiting};
+use crate::store::{RowId, Status, Waiting};
 
 use self::ledger::{Ledger, REFUSED, REFUSED_ONCE, TAKEN};
 
@@ -223,6 +223,17 @@ impl Rig {
             assert!(Instant::now() < deadline, "blocked for ever");
             self.pass(Duration::from_millis(1)).await;
         }
+    }
+
+    /// The rows of the ledger, with their offsets.
+    fn rows(&self) -> Vec<(i64, RowId)> {
+        let tables = self.ledger.0.lock().expect("tables");
+        (0..).zip(&tables.rows).map(|(id, row)| (row.offset, RowId(id))).collect()
+    }
+
+    /// What an operator does to a row.
+    fn change(&self, RowId(row): RowId, status: Status) {
+        self.ledger.0.lock().expect("tables").rows[row as usize].status = status;
     }
 
     async fn pass(&mut self, time: Duration) {
@@ -559,6 +570,63 @@ async fn deferred_rows_go_on_after_a_restart_and_what_arrives_waits_behind() {
     rig.pass(Duration::from_secs(100)).await;
     assert_eq!(rig.ended(), ["other", "other", "fail 3", "second", "third", "fourth"]);
     assert!(!rig.counts.has_blocked_keys());
+}
+
+/// Catches: what waits behind a cancelled retry and goes on waiting; a redriven event that nobody handles.
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_changes_is_acted_on_at_once() {
+    let mut rig = Rig::new(1, 10);
+    rig.send(&[(1, "fail 1000"), (1, "behind"), (2, "refuse"), (3, "fail 1000")]);
+    rig.until_settled(4).await;
+    // The pauses have grown to seconds by now.
+    rig.pass(Duration::from_secs(15)).await;
+    let rows: Vec<(i64, RowId)> = rig.rows();
+    let row = |offset: i64| rows.iter().find(|(at, _)| *at == offset).expect("a row").1;
+    rig.change(row(0), Status::Cancelled);
+    rig.change(row(2), Status::Deferred);
+    let tried = |rig: &Rig| rig.started().iter().filter(|script| *script == "fail 1000").count();
+    let before = tried(&rig);
+    let changed = |key, row, waiting| Changed { key: Some(Key(key)), row, waiting };
+    rig.tell(|| {
+        let changes = vec![
+            changed(1, row(0), None),
+            changed(2, row(2), Some(Waiting::Until(0))),
+            changed(3, row(3), Some(Waiting::Retry(Duration::ZERO))),
+        ];
+        ToLane::Changed(SLOT, changes)
+    });
+    rig.pass(Duration::from_millis(2)).await;
+    assert_eq!(tried(&rig), before + 1, "only the third, and at once");
+    assert!(rig.ended().contains(&"behind".to_owned()));
+    assert_eq!(rig.started().iter().filter(|script| *script == "refuse").count(), 2);
+    assert_eq!(
+        rig.ledger().iter().filter(|(offset, status)| (*offset, *status) == (2, Status::Dead)).count(),
+        2
+    );
+}
+
+/// Catches: a key that stays held, or goes on although another dead event of it holds it.
+#[tokio::test(start_paused = true)]
+async fn an_operator_lets_a_held_key_go_on() {
+    let mut rig = Rig::with::<false>(1, 10, |common| common.on_dead = OnDead::HoldKey);
+    rig.send(&[(1, "refuse"), (1, "later"), (2, "refuse"), (2, "later")]);
+    rig.until_settled(4).await;
+    let rows: Vec<(i64, RowId)> = rig.rows();
+    let row = |offset: i64| rows.iter().find(|(at, _)| *at == offset).expect("a row").1;
+    rig.pass(Duration::from_secs(60)).await;
+    assert!(rig.ended().is_empty());
+    rig.change(row(0), Status::Parked);
+    rig.tell(|| ToLane::Changed(SLOT, vec![Changed { key: None, row: row(0), waiting: None }]));
+    rig.pass(Duration::from_millis(2)).await;
+    assert_eq!(rig.ended(), ["later"]);
+
+    rig.change(row(2), Status::Deferred);
+    let redriven = || Changed { key: Some(Key(2)), row: row(2), waiting: Some(Waiting::Until(0)) };
+    rig.tell(|| ToLane::Changed(SLOT, vec![redriven()]));
+    rig.pass(Duration::from_secs(60)).await;
+    assert_eq!(rig.started().iter().filter(|script| *script == "refuse").count(), 3);
+    assert_eq!(rig.ended(), ["later"], "dead again, it holds its key again");
+    assert!(rig.counts.has_blocked_keys());
 }
 
 /// Catches: a key that fills the ledger without end.
