@@ -26,6 +26,7 @@ mod migrate;
 mod outbox;
 mod parameter;
 mod prune;
+mod query;
 mod read;
 mod session;
 mod settle;
@@ -42,6 +43,7 @@ use tokio_postgres::Row;
 use self::address::Address;
 use self::channel::{Channel, Opening};
 use self::error::Trouble;
+pub(super) use self::query::PostgresQuery;
 use self::session::{Session, field};
 use super::{
     Advance, Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,

@@ -8,6 +8,7 @@ mod migrate;
 mod names;
 mod outbox;
 mod prune;
+mod query;
 mod read;
 mod run;
 mod settle;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::file::{File, Place, Role};
+pub(super) use self::query::SqliteQuery;
 use self::worker::Worker;
 use super::{
     Advance, Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,

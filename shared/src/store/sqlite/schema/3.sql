@@ -32,3 +32,6 @@ create table pauses (
 alter table groups add column every_event integer;
 -- How often an operator has sent a dead event back to its handler.
 alter table ledger add column redrives integer;
+
+-- What is not handled, for who asks: a handled row is in none of it.
+create index ledger_asked on ledger (status) where status <> 2;
