@@ -42,6 +42,7 @@ impl Man {
     pub fn print(&self, command: Command, to: &mut impl Write) -> io::Result<()> {
         let mut page = command;
         let mut name = page.get_name().to_owned();
+        let source = format!("{name} {}", page.get_version().unwrap_or_default());
         // Gives subcommands what they have from their parents.
         page.build();
         for word in &self.command {
@@ -55,7 +56,7 @@ impl Man {
             name = format!("{name}-{}", found.get_name());
             page = found.clone();
         }
-        clap_mangen::Man::new(page.display_name(name)).render(to)
+        clap_mangen::Man::new(page.display_name(name)).source(source).render(to)
     }
 }
 
