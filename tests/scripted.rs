@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use service_b::config::Asked;
 use service_b::{Config, report};
 use shared::consumer::{
     Counts, Effects, HandleError, Handler, Handlers, Migration, Schema, Statement, Summary, Value,
@@ -24,10 +25,10 @@ pub const ASKED: &str = "PAIR_TEST_SCRIPTED";
 /// Runs the service if this process is to be one.
 pub fn asked_for() -> Option<ExitCode> {
     std::env::var_os(ASKED)?;
-    let (config, _) = Config::from_args();
+    let Asked::Run(config, _) = Asked::from_args() else { return Some(ExitCode::FAILURE) };
     telemetry::init(config.common.log_format);
     let output = config.output;
-    Some(match run(config) {
+    Some(match run(*config) {
         Ok(summary) => report::close(&summary, None, output),
         Err(error) => report::failed(&error),
     })

@@ -12,6 +12,8 @@ use shared::listing::Output;
 use shared::store::StoreUrl;
 use shared::topic::Topic;
 
+use crate::tools::Tool;
+
 const EXAMPLES: &str = "\
 Examples:
   service-a                                          event_0 to event_9, one a second
@@ -39,6 +41,18 @@ enum Command {
     /// Publish events (what happens without a command, too)
     #[command(after_help = EXAMPLES)]
     Publish(Box<Config>),
+    /// What the program prints about itself.
+    #[command(flatten)]
+    Tool(Tool),
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Asked {
+    /// To publish events.
+    Publish(Box<Config>),
+    /// To print something.
+    Tool(Tool),
 }
 
 /// Everything that can be set. Flag over environment variable over `--config` file over default.
@@ -126,16 +140,21 @@ pub struct Config {
     pub common: CommonArgs,
 }
 
-impl Config {
-    /// The process's own settings. Wrong usage ends the process with exit code 2.
+impl Asked {
+    /// What the process's own arguments ask for. Wrong usage ends the process with exit code 2.
     pub fn from_args() -> Self {
-        let config = shared::config::parse::<Cli>().into_config();
+        let config = match shared::config::parse::<Cli>() {
+            Cli { command: Some(Command::Tool(tool)), .. } => return Self::Tool(tool),
+            cli => cli.into_config(),
+        };
         if let Err(reason) = config.check() {
             Cli::command().error(ErrorKind::ArgumentConflict, reason).exit()
         }
-        config
+        Self::Publish(Box::new(config))
     }
+}
 
+impl Config {
     /// What no single flag can know.
     ///
     /// # Errors
@@ -167,7 +186,7 @@ impl Cli {
     pub fn into_config(self) -> Config {
         match self.command {
             Some(Command::Publish(config)) => *config,
-            None => self.config,
+            Some(Command::Tool(_)) | None => self.config,
         }
     }
 }

@@ -12,6 +12,7 @@
 //! - `dry_run`: the same events to standard output instead.
 //! - `progress`: a bar for who watches.
 //! - [`report`]: the closing line and the exit code.
+//! - [`tools`]: what the program prints about itself.
 //!
 //! # Follow one event
 //!
@@ -31,6 +32,7 @@ mod publish;
 pub mod report;
 mod source;
 mod through_outbox;
+pub mod tools;
 
 use std::pin::pin;
 

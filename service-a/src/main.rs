@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use service_a::{Config, report};
+use service_a::config::{Asked, Config};
+use service_a::report;
 use shared::{shutdown, telemetry};
 
 /// Records are freed by another thread than made them; see the dependency's reason.
@@ -11,7 +12,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = Config::from_args();
+    match Asked::from_args() {
+        Asked::Publish(config) => publish(*config).await,
+        Asked::Tool(tool) => match tool.run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => report::failed(&error),
+        },
+    }
+}
+
+async fn publish(config: Config) -> ExitCode {
     telemetry::init(config.common.log_format);
     let (output, dry_run) = (config.output, config.dry_run);
     let result = match shutdown::signalled() {

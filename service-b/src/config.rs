@@ -209,7 +209,10 @@ impl Asked {
     /// What the process's own arguments ask for. Wrong usage ends the process with exit code 2.
     pub fn from_args() -> Self {
         let config = match shared::config::parse::<Cli>() {
-            Cli { command: Some(Command::Tool(tool)), .. } => return Self::Tool(tool),
+            Cli { command: Some(Command::Tool(tool)), .. } => match tool.check() {
+                Ok(()) => return Self::Tool(tool),
+                Err(reason) => Cli::command().error(ErrorKind::ArgumentConflict, reason).exit(),
+            },
             cli => cli.into_config(),
         };
         match config.check().and_then(|()| config.handlers()) {

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Ok(runtime) => {
             let code = match asked {
                 Asked::Run(config, handlers) => runtime.block_on(serve(*config, handlers)),
-                Asked::Tool(tool) => answer(tool),
+                Asked::Tool(tool) => runtime.block_on(answer(tool)),
             };
             runtime.shutdown_timeout(LEFT_BEHIND);
             code
@@ -32,8 +32,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn answer(tool: Tool) -> ExitCode {
-    match tool.run() {
+async fn answer(tool: Tool) -> ExitCode {
+    match tool.run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report::failed(&error),
     }

@@ -4,10 +4,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches};
 
 use crate::client::{Connection, Property};
 use crate::telemetry::LogFormat;
+
+/// The heading of flags that say what a tool is asked for. They are no settings: a file says nothing about them.
+pub const FILTER: &str = "Filter";
 
 /// The settings that every command has.
 #[derive(Debug, Clone, Args)]
@@ -164,12 +167,16 @@ fn texts(name: &str, value: &toml::Value) -> Option<Vec<String>> {
 /// Whether the flag may be given several times; one that there is not is refused elsewhere.
 fn is_repeatable(command: &Command, name: &str) -> bool {
     let all = std::iter::once(command).chain(command.get_subcommands());
-    let found = all.flat_map(Command::get_arguments).find(|arg| arg.get_long() == Some(name));
+    let found = all.flat_map(Command::get_arguments).find(|arg| is_setting(arg, name));
     found.is_none_or(|arg| matches!(arg.get_action(), ArgAction::Append))
 }
 
+fn is_setting(argument: &Arg, name: &str) -> bool {
+    argument.get_long() == Some(name) && argument.get_help_heading() != Some(FILTER)
+}
+
 fn set_default(command: Command, name: &str, values: &[String]) -> (Command, bool) {
-    let id = command.get_arguments().find(|arg| arg.get_long() == Some(name)).map(|arg| arg.get_id().clone());
+    let id = command.get_arguments().find(|arg| is_setting(arg, name)).map(|arg| arg.get_id().clone());
     let mut found = id.is_some() && name != "config";
     let mut command = match id {
         Some(id) if found => command.mut_arg(id, |arg| arg.default_values(values.to_vec())),
@@ -232,6 +239,30 @@ mod tests {
         let cli = parse_with("topic = ['a', 'b']\npause = '6s'", &["--pause", "9s"]).expect("settings");
         assert_eq!((cli.topic, cli.pause), (vec!["a".to_owned(), "b".to_owned()], Duration::from_secs(9)));
         assert_eq!(cli.other, "untouched");
+    }
+
+    /// Catches: a listing that leaves out what the file's topic is not, and does not say so.
+    #[test]
+    fn what_is_asked_for_is_no_setting() {
+        #[derive(Debug, Parser)]
+        struct Asking {
+            #[arg(long, help_heading = FILTER)]
+            topic: Option<String>,
+            #[command(subcommand)]
+            run: Run,
+        }
+        #[derive(Debug, clap::Subcommand)]
+        enum Run {
+            Run {
+                #[arg(long)]
+                topic: Vec<String>,
+            },
+        }
+        let command = set_default(Asking::command(), "topic", &["a".to_owned()]).0;
+        let matches = command.try_get_matches_from(["x", "run"]).expect("settings");
+        let Asking { topic, run: Run::Run { topic: topics } } =
+            Asking::from_arg_matches(&matches).expect("settings");
+        assert_eq!((topic, topics), (None, vec!["a".to_owned()]));
     }
 
     #[test]

@@ -7,9 +7,11 @@
 //! - [`outbox`]: events into the store first; `relay`: from there to Kafka; `dead_letter`: a dead letter as a record.
 //! - [`consumer`]: from a topic to a handler; the offset moves only behind what is settled.
 //! - [`store`]: the ledger of events, the outbox, and what handlers write; in SQLite or PostgreSQL.
+//! - [`desk`]: what operators ask of the store.
 //! - [`testkit`]: a handler tested with one event and no broker.
 //! - [`broker`]: Kafka in this process, in memory, for the demo and the tests.
 //! - [`listing`]: what tools print, as a table or as JSON.
+//! - [`manual`]: completions for shells and manual pages, from the settings.
 //! - [`config`], [`telemetry`], [`shutdown`]: settings, logs and signals, alike in both services.
 //! - `raw`: the few calls that rdkafka does not wrap safely; with the broker's `mock` the only unsafe code.
 //!
@@ -33,8 +35,10 @@ pub mod client;
 pub mod config;
 pub mod consumer;
 mod dead_letter;
+pub mod desk;
 pub mod event;
 pub mod listing;
+pub mod manual;
 pub mod outbox;
 pub mod producer;
 mod raw;

@@ -1,9 +1,12 @@
 //! What tools print: a table for people, a JSON object a line for machines.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+
+use crate::telemetry::Printable;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -34,7 +37,9 @@ pub fn print<T: Row>(to: &mut impl Write, rows: &[T], output: Output) -> io::Res
             let mut table = Table::new();
             table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
             table.set_header(T::COLUMNS.iter().map(|column| column.to_uppercase()));
-            table.add_rows(rows.iter().map(Row::cells));
+            table.add_rows(
+                rows.iter().map(|row| row.cells().into_iter().map(|cell| Printable(&cell).to_string())),
+            );
             table.lines().try_for_each(|line| writeln!(to, "{}", line.trim()))
         }
     }
@@ -45,8 +50,22 @@ pub fn print<T: Row>(to: &mut impl Write, rows: &[T], output: Output) -> io::Res
 /// # Errors
 /// Nobody reads any more, or the disk is full.
 pub fn print_object(to: &mut impl Write, object: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *to, object)?;
-    writeln!(to)
+    writeln!(to, "{}", escaped(serde_json::to_string(object)?))
+}
+
+/// JSON escapes what is below a space; a terminal also obeys DEL and the C1 controls.
+fn escaped(json: String) -> String {
+    if !json.contains(char::is_control) {
+        return json;
+    }
+    json.chars().fold(String::new(), |mut text, c| {
+        if c.is_control() {
+            let _ = write!(text, "\\u{:04x}", u32::from(c)); // into memory: it does not fail
+        } else {
+            text.push(c);
+        }
+        text
+    })
 }
 
 #[cfg(test)]
@@ -68,6 +87,27 @@ mod tests {
         let mut to = Vec::new();
         print(&mut to, rows, output).expect("printed");
         String::from_utf8(to).expect("text")
+    }
+
+    /// Catches: what others wrote, obeyed by the terminal of who looks at it.
+    #[test]
+    fn no_terminal_obeys_what_is_printed() {
+        #[derive(Serialize)]
+        struct Hostile(&'static str);
+        impl Row for Hostile {
+            const COLUMNS: &'static [&'static str] = &["text"];
+
+            fn cells(&self) -> Vec<String> {
+                vec![self.0.to_owned()]
+            }
+        }
+        for output in [Output::Text, Output::Json] {
+            let mut to = Vec::new();
+            print(&mut to, &[Hostile("\u{1b}[2J\u{9b}2J\u{7f}\r\n")], output).expect("printed");
+            let printed = String::from_utf8(to).expect("text");
+            assert!(printed.lines().all(|line| !line.contains(char::is_control)), "{printed:?}");
+            assert!(printed.lines().last().is_some_and(|line| line.contains("2J")), "{printed:?}");
+        }
     }
 
     #[test]

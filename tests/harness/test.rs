@@ -121,6 +121,18 @@ impl Test {
         self.start("scripted", command)
     }
 
+    /// Starts a tool of service-b on the test's store and group.
+    pub fn tool(&self, arguments: &[&str]) -> Process {
+        let mut command = Command::new(beside("service-b"));
+        command.args(arguments);
+        for (name, value) in [("--store", &self.store()), ("--group", &self.group)] {
+            if !arguments.contains(&name) {
+                command.args([name, value]);
+            }
+        }
+        self.start("tool", command)
+    }
+
     /// Starts a service at the highest log level, with nothing but these arguments.
     pub fn traced(&self, service: &str, arguments: &[&str]) -> Process {
         let mut command = Command::new(beside(service));

@@ -1,6 +1,7 @@
 //! The tests. Each says which change of the code it catches.
 
 mod access;
+mod asking;
 mod committed;
 mod damage;
 mod failing;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Scenario> {
         network::scenarios(),
         sharing::scenarios(),
         access::scenarios(),
+        asking::scenarios(),
         damage::scenarios(),
         outbox::scenarios(),
         outages::scenarios(),

@@ -2,21 +2,45 @@
 //!
 //! A file for each noun; its verbs are an enum with a documented variant each, as `--help` shows them.
 
+mod dead_letters;
+mod events;
+mod filter;
 mod handlers;
+mod readable;
+mod show;
 
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, CommandFactory, Subcommand};
+use shared::desk::Desk;
 use shared::listing::Output;
+use shared::manual::{Completions, Man};
 use shared::store::StoreUrl;
 use shared::telemetry::LogFormat;
+
+use crate::config::Cli;
 
 /// The tools, by noun.
 #[derive(Debug, Subcommand)]
 pub enum Tool {
+    /// The events that the ledger knows
+    #[command(subcommand)]
+    Events(events::Verb),
+    /// The events that are not tried again by themselves
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Verb),
     /// Which handler is for which event type
     #[command(subcommand)]
     Handlers(handlers::Verb),
+    /// Print what a shell needs to complete commands
+    #[command(
+        after_help = "Example:\n  service-b completions bash > /etc/bash_completion.d/service-b\n  source <(service-b completions zsh)"
+    )]
+    Completions(Completions),
+    /// Print a manual page
+    #[command(after_help = "Example:\n  service-b man > service-b.1\n  service-b man events list | man -l -")]
+    Man(Man),
 }
 
 /// The settings of tools that work on the store.
@@ -57,21 +81,55 @@ pub struct ToolArgs {
     pub log_format: LogFormat,
 }
 
+impl StoreArgs {
+    async fn desk(&self) -> anyhow::Result<Desk> {
+        let store = self.store.clone().unwrap_or_else(|| StoreUrl::Sqlite("data/service-b.db".into()));
+        Ok(Desk::open(&store, &self.group).await?)
+    }
+}
+
 impl Tool {
     /// How its log lines look.
     pub fn log_format(&self) -> LogFormat {
         match self {
+            Self::Events(verb) => verb.log_format(),
+            Self::DeadLetters(verb) => verb.log_format(),
             Self::Handlers(verb) => verb.log_format(),
+            Self::Completions(_) | Self::Man(_) => LogFormat::Human,
         }
     }
 
-    /// Does what is asked, and prints the answer.
+    /// What no single flag can know.
+    ///
+    /// # Errors
+    /// Two settings contradict each other: which, and what to write.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Events(verb) => verb.check(),
+            Self::DeadLetters(verb) => verb.check(),
+            Self::Handlers(_) | Self::Completions(_) | Self::Man(_) => Ok(()),
+        }
+    }
+
+    /// Does what is asked, and prints the answer. A reader that has seen enough (`| head`) is no error.
     ///
     /// # Errors
     /// Why not, in one sentence.
-    pub fn run(self) -> anyhow::Result<()> {
-        match self {
+    pub async fn run(self) -> anyhow::Result<()> {
+        let done = match self {
+            Self::Events(verb) => verb.run().await,
+            Self::DeadLetters(verb) => verb.run().await,
             Self::Handlers(verb) => verb.run(),
+            Self::Completions(shell) => shell.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
+            Self::Man(page) => page.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
+        };
+        match done {
+            Err(error) if is_closed(&error) => Ok(()),
+            done => done,
         }
     }
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }

@@ -19,6 +19,11 @@ impl Pattern {
         if self.is_prefix { ty.starts_with(&self.text) } else { ty == self.text }
     }
 
+    /// What types begin with, or are, and which of the two.
+    pub(crate) fn parts(&self) -> (&str, bool) {
+        (&self.text, self.is_prefix)
+    }
+
     /// `Greater` is the more specific one.
     pub fn specificity(&self, other: &Self) -> Ordering {
         (!self.is_prefix, self.text.len()).cmp(&(!other.is_prefix, other.text.len()))

@@ -66,12 +66,14 @@
 //!     rolls back and is tried again.
 
 mod effects;
+mod filter;
 mod follow_up;
 mod identity;
 mod operate;
 mod outbox;
 mod patience;
 mod postgres;
+mod query;
 mod row;
 mod splitter;
 mod sqlite;
@@ -87,18 +89,21 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub use self::effects::{Effects, Migration, Schema, Statement, Value};
+pub use self::filter::{Filter, moment};
 pub(crate) use self::follow_up::follow_ups;
 pub(crate) use self::identity::Identity;
 pub(crate) use self::outbox::{Advance, OutboxRecord, OutboxRow, Remaining, SourcePosition};
 pub(crate) use self::patience::until_available;
+pub(crate) use self::query::{Bisection, Entry, Look, OperationRow, Query, Question, Window};
+pub use self::row::Status;
 pub(crate) use self::row::{
-    Assigned, Assignee, Change, DeferredRow, Known, Loaded, Ownership, Refusal, RowId, Settlement, Status,
-    Step, UpTo, Verdict, Wait, Waiting,
+    Assigned, Assignee, Change, DeferredRow, Known, Loaded, Ownership, Refusal, RowId, Settlement, Step,
+    UpTo, Verdict, Wait, Waiting,
 };
 pub(crate) use self::splitter::Splitter;
 pub use self::temporary::TemporaryStore;
-pub(crate) use self::url::open;
 pub use self::url::{BadStoreUrl, StoreUrl};
+pub(crate) use self::url::{ask, open};
 
 /// Why the store cannot do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! What goes into the ledger and what comes back.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::{Effects, Identity, OutboxRecord};
@@ -7,25 +8,71 @@ use crate::event::Arrived;
 use crate::record::Origin;
 
 /// The state of a ledger row. The numbers are what the database holds: never to be changed, only added to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
 #[repr(i16)]
-pub(crate) enum Status {
+pub enum Status {
+    /// Its handler has begun
     Handling = 1,
+    /// Its handler is through, and what it wanted is done
     Handled = 2,
+    /// It waits: for its next attempt, behind an earlier event of its key, or until it is due
     Deferred = 3,
+    /// It is not tried again by itself
     Dead = 4,
+    /// An operator has put it aside for good
     Parked = 5,
+    /// It was cancelled before its effect
     Cancelled = 6,
+    /// It was too late to handle it
     Expired = 7,
+    /// An operator has deleted its data
     Deleted = 8,
 }
 
 impl Status {
+    /// Each there is.
+    pub const ALL: [Self; 8] = [
+        Self::Handling,
+        Self::Handled,
+        Self::Deferred,
+        Self::Dead,
+        Self::Parked,
+        Self::Cancelled,
+        Self::Expired,
+        Self::Deleted,
+    ];
+
     /// The status of that number, as read from the database.
     pub(crate) fn of(number: i64) -> Option<Self> {
-        use Status::{Cancelled, Dead, Deferred, Deleted, Expired, Handled, Handling, Parked};
-        let all = [Handling, Handled, Deferred, Dead, Parked, Cancelled, Expired, Deleted];
-        all.into_iter().find(|status| *status as i64 == number)
+        Self::ALL.into_iter().find(|status| *status as i64 == number)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Handling => "handling",
+            Self::Handled => "handled",
+            Self::Deferred => "deferred",
+            Self::Dead => "dead",
+            Self::Parked => "parked",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Deleted => "deleted",
+        })
     }
 }
 

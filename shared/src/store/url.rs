@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::postgres::Postgres;
-use super::sqlite::SqliteStore;
-use super::{Schema, Store, StoreError};
+use super::postgres::{Postgres, PostgresQuery};
+use super::sqlite::{SqliteQuery, SqliteStore};
+use super::{Query, Schema, Store, StoreError};
 
 /// Where the store is: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`.
 #[derive(Clone, PartialEq, Eq)]
@@ -92,6 +92,14 @@ pub(crate) async fn open(url: &StoreUrl, schemas: &[Schema]) -> Result<Arc<dyn S
     match url {
         StoreUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, schemas).await?)),
         StoreUrl::Postgres(url) => Ok(Arc::new(Postgres::open(url, schemas).await?)),
+    }
+}
+
+/// Opens a store that is there, to ask it: nothing is made, nothing is written.
+pub(crate) async fn ask(url: &StoreUrl) -> Result<Arc<dyn Query>, StoreError> {
+    match url {
+        StoreUrl::Sqlite(path) => Ok(Arc::new(SqliteQuery::open(path).await?)),
+        StoreUrl::Postgres(url) => Ok(Arc::new(PostgresQuery::open(url).await?)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Brings the store's tables, and the handlers', to the version of this program.
 
+use std::cmp::Ordering;
+
 use super::address::Address;
 use super::error::{Trouble, in_place};
 use super::session::{Session, field};
@@ -51,10 +53,7 @@ async fn own(session: &Session, address: &Address) -> Result<(), StoreError> {
     let found = session.query("select coalesce(max(version), 0) from event_store.version", &[]).await?;
     let version: i32 = found.first().map_or(Ok(0), |row| field(row, 0))?;
     let Some(left) = MIGRATIONS.get(version as usize..) else {
-        return Err(StoreError::Unusable(format!(
-            "{place}: the store's schema has version {version}, this program knows {} at most: start a newer program",
-            MIGRATIONS.len()
-        )));
+        return Err(newer(place, version));
     };
     for (migration, version) in left.iter().zip(version + 1..) {
         let what = format!("{place}: the store's schema, version {version}");
@@ -66,6 +65,33 @@ async fn own(session: &Session, address: &Address) -> Result<(), StoreError> {
 
 async fn is_there(session: &Session, question: &'static str) -> Result<bool, Trouble> {
     session.query(question, &[]).await?.first().map_or(Ok(false), |row| field(row, 0))
+}
+
+/// The id of a store that is there and that has the tables of this version. Nothing is made.
+pub(super) async fn check(session: &Session, address: &Address) -> Result<String, StoreError> {
+    let place = &address.place;
+    if !is_there(session, "select to_regclass('event_store.version') is not null").await? {
+        return Err(StoreError::Unusable(format!(
+            "{place}: there is no store: name the database that service-b works with, --store postgres://… (SERVICE_B_STORE)"
+        )));
+    }
+    let found = session.query("select coalesce(max(version), 0) from event_store.version", &[]).await;
+    let found = found.map_err(|error| in_place(error, place))?;
+    let version: i32 = found.first().map_or(Ok(0), |row| field(row, 0))?;
+    match (version as usize).cmp(&MIGRATIONS.len()) {
+        Ordering::Less => Err(StoreError::Unusable(format!(
+            "{place}: the store was made by an older version: start service-b of this version once, which brings it up to date"
+        ))),
+        Ordering::Equal => id(session, address).await,
+        Ordering::Greater => Err(newer(place, version)),
+    }
+}
+
+fn newer(place: &str, version: i32) -> StoreError {
+    StoreError::Unusable(format!(
+        "{place}: the store's schema has version {version}, this program knows {} at most: start a newer program",
+        MIGRATIONS.len()
+    ))
 }
 
 /// The id of the store that is there.

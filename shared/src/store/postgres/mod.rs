@@ -27,6 +27,7 @@ mod operate;
 mod outbox;
 mod parameter;
 mod prune;
+mod query;
 mod read;
 mod session;
 mod settle;
@@ -43,6 +44,7 @@ use tokio_postgres::Row;
 use self::address::Address;
 use self::channel::{Channel, Opening};
 use self::error::Trouble;
+pub(super) use self::query::PostgresQuery;
 use self::session::{Session, field};
 use super::operate::{Cancelled, Operate, Operated, Operation};
 use super::{

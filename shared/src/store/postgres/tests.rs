@@ -3,8 +3,10 @@
 
 mod bench;
 mod faults;
+mod many;
 mod opening;
 mod outage;
+mod query;
 mod speed;
 
 use self::bench::bench;

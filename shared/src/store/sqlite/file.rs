@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
-use super::migrate::{migrate, store_id, version};
+use super::migrate::{VERSIONS, migrate, store_id, version};
 use super::names::Names;
 use super::trouble::{Failure, leaves_the_connection, unavailable};
 use crate::store::{Schema, StoreError};
@@ -122,8 +122,8 @@ impl File {
     fn open_file(&mut self) -> Result<Open, Failure> {
         let path = &self.place.path;
         let connection = match &self.id {
-            None => create(path)?,
-            Some(_) => Connection::open_with_flags(path, flags())?,
+            None if self.role == Role::Writer => create(path)?,
+            _ => Connection::open_with_flags(path, flags())?,
         };
         connection.busy_timeout(self.place.patience)?;
         let id = match self.role {
@@ -183,10 +183,15 @@ impl File {
 
 fn prepare_reader(connection: &Connection, path: &Path) -> Result<String, Failure> {
     connection.execute_batch("pragma query_only = on; pragma cache_size = -8192;")?;
-    if version(connection, path)? == 0 {
-        return Err(gone(path).into());
+    match version(connection, path)? {
+        0 => Err(gone(path).into()),
+        old if old < VERSIONS.len() => Err(StoreError::Unusable(format!(
+            "the store {} was made by an older version: start service-b of this version once, which brings it up to date",
+            path.display()
+        ))
+        .into()),
+        _ => Ok(store_id(connection)?),
     }
-    Ok(store_id(connection)?)
 }
 
 fn gone(path: &Path) -> StoreError {

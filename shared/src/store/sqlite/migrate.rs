@@ -9,7 +9,7 @@ use super::trouble::{Failure, is_trouble};
 use crate::store::{Schema, Statement, StoreError};
 
 /// One text a version: what is here is never changed, only added to.
-const VERSIONS: [&str; 3] =
+pub(super) const VERSIONS: [&str; 3] =
     [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 /// Says that a file is a store, and not some other program's database.
 const APPLICATION: i64 = 0x6576_7374;

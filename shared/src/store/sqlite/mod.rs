@@ -9,6 +9,7 @@ mod names;
 mod operate;
 mod outbox;
 mod prune;
+mod query;
 mod read;
 mod run;
 mod settle;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::file::{File, Place, Role};
+pub(super) use self::query::SqliteQuery;
 use self::worker::Worker;
 use super::operate::{Cancelled, Operate, Operated, Operation};
 use super::{

@@ -1,6 +1,8 @@
 //! The suite over SQLite, and what only a file can do.
 
 mod faults;
+mod many;
+mod query;
 mod run;
 mod speed;
 
@@ -12,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension};
 use tempfile::TempDir;
 
 use super::*;
+use crate::store::StoreUrl;
 use crate::store::suite::{self, Bench};
 
 /// A file in a folder of its own.
@@ -59,6 +62,26 @@ impl Bench for InFile {
         let connection = self.beside();
         let first = connection.query_row(text, [], |row| row.get(0)).optional().expect(text);
         std::future::ready(first.unwrap_or(0)).boxed()
+    }
+
+    fn url(&self) -> StoreUrl {
+        StoreUrl::Sqlite(self.path())
+    }
+
+    fn seen_at(&self, row: i64, millis: i64) -> BoxFuture<'_, i64> {
+        async move { self.sql(&format!("update ledger set seen = {millis} where row = {row} returning 1")).await }
+            .boxed()
+    }
+
+    fn operated(&self, row: i64, what: i64) -> BoxFuture<'_, i64> {
+        async move {
+            self.sql(&format!(
+                "insert into operations (partition, row, at, what, status, attempts, reason)
+                 values (1, {row}, 5000, {what}, 4, 3, 'before') returning 1"
+            ))
+            .await
+        }
+        .boxed()
     }
 }
 

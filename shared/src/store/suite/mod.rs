@@ -9,9 +9,11 @@ mod draft;
 mod effects;
 mod handling;
 mod hostile;
+mod many;
 mod operating;
 mod outbox;
 mod pruning;
+mod query;
 mod settling;
 mod sharing;
 mod waiting;
@@ -25,14 +27,18 @@ pub(crate) use self::draft::*;
 pub(crate) use self::effects::*;
 pub(crate) use self::handling::*;
 pub(crate) use self::hostile::*;
+pub(crate) use self::many::*;
 pub(crate) use self::operating::*;
 pub(crate) use self::outbox::*;
 pub(crate) use self::pruning::*;
+pub(crate) use self::query::*;
 pub(crate) use self::settling::*;
 pub(crate) use self::sharing::*;
 pub(crate) use self::waiting::*;
 use super::operate::Operate;
-use super::{Assigned, Assignee, Migration, Ownership, Schema, Settlement, Statement, Store, Verdict};
+use super::{
+    Assigned, Assignee, Migration, Ownership, Schema, Settlement, Statement, Store, StoreUrl, Verdict,
+};
 
 /// A database for one scenario.
 pub(crate) trait Bench: Sync {
@@ -45,6 +51,16 @@ pub(crate) trait Bench: Sync {
     /// Executes a statement beside the store, and gives the first column of its first row, 0 where there is none.
     /// Asked are the suite's own table `notes`, `outbox`, and of `ledger` the columns `status`, `due` and `packed`.
     fn sql<'a>(&'a self, text: &'a str) -> BoxFuture<'a, i64>;
+
+    /// Where it is, once it has been opened.
+    fn url(&self) -> StoreUrl;
+
+    /// Makes a row one that was first seen at that moment, in milliseconds since 1970.
+    fn seen_at(&self, row: i64, millis: i64) -> BoxFuture<'_, i64>;
+
+    /// Notes an operation, by its number, on a row that was dead after three attempts, for the reason `before`, five
+    /// seconds after 1970 began.
+    fn operated(&self, row: i64, what: i64) -> BoxFuture<'_, i64>;
 }
 
 /// What the handlers of the suite write.
@@ -187,6 +203,16 @@ macro_rules! scenarios {
             odd_texts_come_back_as_they_were
             very_long_ids_work
             many_sources_and_types_work
+            a_row_is_shown_as_it_is
+            each_part_of_a_filter_is_kept_to
+            pages_go_on_where_they_ended
+            what_is_asked_for_may_lie_far_down
+            a_window_of_time_is_kept_to
+            an_event_is_found_by_its_id
+            an_event_has_its_record_and_its_operations
+            a_group_is_asked_for_itself
+            reasons_are_counted_over_all_rows
+            an_export_has_every_record
         }
     };
     (@each $attributes:tt $make:path: $($name:ident)*) => {

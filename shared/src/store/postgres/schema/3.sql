@@ -33,3 +33,6 @@ create table event_store.pause (
 alter table event_store.consumer_group add column every_event boolean;
 -- How often an operator has sent a dead event back to its handler.
 alter table event_store.ledger add column redrives bigint;
+
+-- What is not handled, for who asks: a handled row is in none of it.
+create index ledger_asked on event_store.ledger (group_number, status, number) where status <> 2;

@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::super::Postgres;
-use crate::store::Store;
 use crate::store::operate::Operate;
 use crate::store::suite::{Bench, SCHEMA};
+use crate::store::{Store, StoreUrl};
 
 /// A database that goes with it.
 #[derive(Debug)]
@@ -85,6 +85,32 @@ impl Bench for Database {
         async move {
             let rows = self.client().await.query(text, &[]).await.expect(text);
             rows.first().map_or(0, |row| row.get(0))
+        }
+        .boxed()
+    }
+
+    fn url(&self) -> StoreUrl {
+        self.url.parse().expect("a URL")
+    }
+
+    fn seen_at(&self, row: i64, millis: i64) -> BoxFuture<'_, i64> {
+        async move {
+            let moment = format!("to_timestamp({millis} / 1000.0)");
+            self.sql(&format!(
+                "update ledger set first_seen = {moment} where number = {row} returning number"
+            ))
+            .await
+        }
+        .boxed()
+    }
+
+    fn operated(&self, row: i64, what: i64) -> BoxFuture<'_, i64> {
+        async move {
+            self.sql(&format!(
+                "insert into operation (partition, row, at, what, status, attempts, reason)
+                 values (1, {row}, to_timestamp(5), {what}, 4, 3, 'before') returning number"
+            ))
+            .await
         }
         .boxed()
     }

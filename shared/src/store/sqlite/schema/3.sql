@@ -35,3 +35,6 @@ alter table ledger add column redrives integer;
 -- What was deferred and is being handled.
 create index ledger_begun on ledger (partition) where status = 1 and packed is not null;
 create index operations_of_partition on operations (partition, number);
+
+-- What is not handled, for who asks: a handled row is in none of it.
+create index ledger_asked on ledger (status) where status <> 2;

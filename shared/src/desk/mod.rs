@@ -1,0 +1,126 @@
+//! An operator's desk: what can be asked of a store, also while services work with it. Nothing here writes, and a store
+//! that is not there is not made.
+//!
+//! A page goes from the newest row down; its cursor is the number of a row, which never changes. What changes while
+//! somebody turns pages may be missed or seen as it is by then; no row is seen twice.
+
+mod event;
+mod reasons;
+mod record;
+mod walk;
+
+use std::sync::Arc;
+
+pub use self::event::{EventRow, FullEvent, Operation, OperationKind, Waits};
+pub use self::reasons::{ReasonRow, essence};
+pub use self::record::{Bytes, Header, KeptRecord};
+pub use self::walk::Export;
+pub use crate::store::{Filter, Status, moment};
+
+use self::reasons::Reasons;
+use self::walk::Walk;
+use crate::store::{self, Query, StoreError, StoreUrl};
+
+/// The events of one group, in a store that is there.
+#[derive(Debug)]
+pub struct Desk {
+    query: Arc<dyn Query>,
+    /// The store's number for the group.
+    group: i64,
+}
+
+/// Rows, newest first.
+#[derive(Debug)]
+pub struct Page {
+    /// At most as many as were asked for.
+    pub rows: Vec<EventRow>,
+    /// Where the next page begins: below that row. `None` where all rows were looked at.
+    pub next: Option<i64>,
+}
+
+/// How many rows a histogram takes at a time, at most.
+const AT_ONCE: usize = 5_000;
+
+impl Desk {
+    /// Opens a store that is there.
+    ///
+    /// # Errors
+    /// There is no store, it is another version's, it cannot be reached, or it does not know the group: which, and what
+    /// to do.
+    pub async fn open(url: &StoreUrl, group: &str) -> Result<Self, StoreError> {
+        let query = store::ask(url).await?;
+        let groups = query.groups().await?;
+        match groups.iter().find(|(_, name)| name == group) {
+            Some((number, _)) => Ok(Self { query, group: *number }),
+            None => Err(unknown(group, &groups)),
+        }
+    }
+
+    /// A page of the rows that the filter leaves, below the row `after`.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn list(&self, filter: &Filter, after: Option<i64>, limit: usize) -> Result<Page, StoreError> {
+        let mut walk = self.walk(filter, after, false).await?;
+        let mut rows = Vec::new();
+        while rows.len() < limit
+            && let Some(entries) = walk.next(limit - rows.len()).await?
+        {
+            rows.extend(entries.into_iter().map(|entry| EventRow::of(&entry)));
+        }
+        Ok(Page { rows, next: walk.cursor() })
+    }
+
+    /// The events of that id: one of each source that has used it.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn find(&self, id: &str, source: Option<&str>) -> Result<Vec<FullEvent>, StoreError> {
+        let mut events = Vec::new();
+        for entry in self.query.find(self.group, id, source).await? {
+            let operations = self.query.operations(entry.row).await?;
+            events.push(FullEvent::of(entry, operations));
+        }
+        Ok(events)
+    }
+
+    /// Why events came to where they are: each reason's [`essence`] with its count, the most frequent first.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn reasons(&self, filter: &Filter) -> Result<Vec<ReasonRow>, StoreError> {
+        let mut walk = self.walk(filter, None, false).await?;
+        let mut reasons = Reasons::default();
+        while let Some(entries) = walk.next(AT_ONCE).await? {
+            for entry in &entries {
+                reasons.add(entry.reason.as_deref().unwrap_or_default(), entry.settled.unwrap_or(entry.seen));
+            }
+        }
+        Ok(reasons.rows())
+    }
+
+    /// All that the filter leaves, with their records, some at a time.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn export(&self, filter: &Filter) -> Result<Export, StoreError> {
+        Ok(Export(self.walk(filter, None, true).await?))
+    }
+
+    async fn walk(
+        &self,
+        filter: &Filter,
+        below: Option<i64>,
+        with_records: bool,
+    ) -> Result<Walk, StoreError> {
+        Walk::start(Arc::clone(&self.query), self.group, filter, below, with_records).await
+    }
+}
+
+fn unknown(group: &str, groups: &[(i64, String)]) -> StoreError {
+    let known: Vec<String> = groups.iter().map(|(_, name)| format!("{name:?}")).collect();
+    let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
+    StoreError::Unusable(format!(
+        "the store knows no group {group:?}: name one that it knows ({known}), --group NAME (SERVICE_B_GROUP)"
+    ))
+}
