@@ -4,11 +4,13 @@ use std::io::{self, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
 use shared::config::FILTER;
-use shared::desk::{Filter, Status};
+use shared::desk::{Deed, Filter, Status};
 use shared::listing;
 use shared::telemetry::{LogFormat, Printable};
 
+use super::act::Act;
 use super::filter::{FilterArgs, PageArgs};
+use super::redrive::Redrive;
 use super::{StoreArgs, show};
 
 /// What can be done with dead letters.
@@ -29,6 +31,17 @@ pub enum Verb {
     /// Print all with their records, a JSON object a line
     #[command(after_help = "Example:\n  service-b dead-letters export --reason 'is closed' > closed.ndjson")]
     Export(Box<Export>),
+    /// Send dead events back to their handlers, the oldest first
+    ///
+    /// Each begins anew, in the order of its key; one that fails again is dead again, with its history. Cut off, also by
+    /// kill -9, it goes on with the same filter or with `--unfinished resume`: none is sent back twice.
+    #[command(
+        after_help = "Example:\n  service-b dead-letters redrive 0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506\n  service-b dead-letters redrive --reason 'is closed' --since 1d --rate 100\n  service-b dead-letters redrive --all --dry-run"
+    )]
+    Redrive(Box<Redrive>),
+    /// Put a dead event aside for good
+    #[command(after_help = "Example:\n  service-b dead-letters park 0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506")]
+    Park(Act),
 }
 
 /// Which ones.
@@ -114,6 +127,8 @@ impl Verb {
             Self::Reasons(reasons) => &reasons.store,
             Self::Show(show) => &show.store,
             Self::Export(export) => &export.store,
+            Self::Redrive(redrive) => &redrive.store,
+            Self::Park(act) => &act.store,
         };
         store.common.log_format
     }
@@ -123,7 +138,8 @@ impl Verb {
             Self::List(list) => list.which.filter().check(),
             Self::Reasons(reasons) => reasons.which.filter().check(),
             Self::Export(export) => export.which.filter().check(),
-            Self::Show(_) => Ok(()),
+            Self::Redrive(redrive) => redrive.check(),
+            Self::Show(_) | Self::Park(_) => Ok(()),
         }
     }
 
@@ -133,6 +149,8 @@ impl Verb {
             Self::Reasons(reasons) => reasons.run().await,
             Self::Show(show) => show.run().await,
             Self::Export(export) => export.run().await,
+            Self::Redrive(redrive) => redrive.run().await,
+            Self::Park(act) => act.run(Deed::Park).await,
         }
     }
 }

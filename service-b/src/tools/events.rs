@@ -4,9 +4,11 @@ use std::io;
 
 use clap::{Args, Subcommand};
 use shared::config::FILTER;
-use shared::desk::Status;
-use shared::telemetry::LogFormat;
+use shared::desk::{Deed, Status};
+use shared::telemetry::{LogFormat, Printable};
 
+use super::act::Act;
+use super::confirm::confirm;
 use super::filter::{FilterArgs, PageArgs};
 use super::{StoreArgs, show};
 
@@ -23,6 +25,32 @@ pub enum Verb {
         after_help = "Example:\n  service-b events list --status deferred,dead --type 'com.example.*' --since 1h"
     )]
     List(Box<List>),
+    /// Cancel an event before it takes effect, also one that has not arrived
+    ///
+    /// The answer is true when it is given: cancelled, or too late and why. An event that the ledger does not know yet is
+    /// cancelled when it arrives; its --source has to be said.
+    #[command(after_help = "Example:\n  service-b events cancel order-4711 --source /shop")]
+    Cancel(Act),
+    /// Try an event again now that has failed and waits
+    #[command(after_help = "Example:\n  service-b events retry 0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506")]
+    Retry(Act),
+    /// Delete what the store holds of an event but its id and its times
+    ///
+    /// The row stays, so that the event is known if it arrives again. Its record in Kafka stays as well: `streams truncate`
+    /// and `streams delete-key` are for that.
+    #[command(after_help = "Example:\n  service-b events delete 0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506 --yes")]
+    Delete(Delete),
+}
+
+/// The settings of `events delete`.
+#[derive(Debug, Args)]
+pub struct Delete {
+    #[command(flatten)]
+    act: Act,
+
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
 }
 
 /// The settings of `events get`.
@@ -61,12 +89,14 @@ impl Verb {
         match self {
             Self::Get(get) => get.store.common.log_format,
             Self::List(list) => list.store.common.log_format,
+            Self::Cancel(act) | Self::Retry(act) => act.store.common.log_format,
+            Self::Delete(delete) => delete.act.store.common.log_format,
         }
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
-            Self::Get(_) => Ok(()),
+            Self::Get(_) | Self::Cancel(_) | Self::Retry(_) | Self::Delete(_) => Ok(()),
             Self::List(list) => list.filter.of(list.status.iter().copied()).check(),
         }
     }
@@ -74,10 +104,23 @@ impl Verb {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Get(get) => get.run().await,
+            Self::Cancel(act) => act.run(Deed::Cancel).await,
+            Self::Retry(act) => act.run(Deed::Retry).await,
+            Self::Delete(delete) => delete.run().await,
             Self::List(list) => {
                 list.page.print(&list.store, &list.filter.of(list.status.iter().copied())).await
             }
         }
+    }
+}
+
+impl Delete {
+    async fn run(self) -> anyhow::Result<()> {
+        let what = format!("This deletes what the store holds of the event {}.", Printable(self.act.id()));
+        if !confirm(&what, self.yes)? {
+            return Ok(());
+        }
+        self.act.run(Deed::Delete).await
     }
 }
 

@@ -2,18 +2,21 @@
 //!
 //! A file for each noun; its verbs are an enum with a documented variant each, as `--help` shows them.
 
+mod act;
+mod confirm;
 mod dead_letters;
 mod events;
 mod filter;
 mod handlers;
 mod readable;
+mod redrive;
 mod show;
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Subcommand};
-use shared::desk::Desk;
+use shared::desk::{Desk, Operator};
 use shared::listing::Output;
 use shared::manual::{Completions, Man};
 use shared::store::StoreUrl;
@@ -83,8 +86,15 @@ pub struct ToolArgs {
 
 impl StoreArgs {
     async fn desk(&self) -> anyhow::Result<Desk> {
-        let store = self.store.clone().unwrap_or_else(|| StoreUrl::Sqlite("data/service-b.db".into()));
-        Ok(Desk::open(&store, &self.group).await?)
+        Ok(Desk::open(&self.url(), &self.group).await?)
+    }
+
+    async fn operator(&self) -> anyhow::Result<Operator> {
+        Ok(Desk::operator(&self.url(), &self.group).await?)
+    }
+
+    fn url(&self) -> StoreUrl {
+        self.store.clone().unwrap_or_else(|| StoreUrl::Sqlite("data/service-b.db".into()))
     }
 }
 

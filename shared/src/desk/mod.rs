@@ -1,19 +1,23 @@
-//! An operator's desk: what can be asked of a store, also while services work with it. Nothing here writes, and a store
-//! that is not there is not made.
+//! An operator's desk: what can be asked of a store, and done to its events, also while services work with it. A question
+//! writes nothing; a store that is not there is not made.
 //!
 //! A page goes from the newest row down; its cursor is the number of a row, which never changes. What changes while
 //! somebody turns pages may be missed or seen as it is by then; no row is seen twice.
 
 mod event;
+mod operator;
 mod reasons;
 mod record;
+mod redrive;
 mod walk;
 
 use std::sync::Arc;
 
 pub use self::event::{EventRow, FullEvent, Operation, OperationKind, Waits};
+pub use self::operator::{Answered, Deed, Operator};
 pub use self::reasons::{ReasonRow, essence};
 pub use self::record::{Bytes, Header, KeptRecord};
+pub use self::redrive::{Redrive, Redriven};
 pub use self::walk::Export;
 pub use crate::store::{Filter, Status, moment};
 
@@ -54,6 +58,15 @@ impl Desk {
             Some((number, _)) => Ok(Self { query, group: *number }),
             None => Err(unknown(group, &groups)),
         }
+    }
+
+    /// The same, with the right to change events.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open).
+    pub async fn operator(url: &StoreUrl, group: &str) -> Result<Operator, StoreError> {
+        let desk = Self::open(url, group).await?;
+        Ok(Operator::new(desk, store::operator(url).await?, group))
     }
 
     /// A page of the rows that the filter leaves, below the row `after`.

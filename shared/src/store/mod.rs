@@ -69,7 +69,7 @@ mod effects;
 mod filter;
 mod follow_up;
 mod identity;
-mod operate;
+pub(crate) mod operate;
 mod outbox;
 mod patience;
 mod postgres;
@@ -103,7 +103,7 @@ pub(crate) use self::row::{
 pub(crate) use self::splitter::Splitter;
 pub use self::temporary::TemporaryStore;
 pub use self::url::{BadStoreUrl, StoreUrl};
-pub(crate) use self::url::{ask, open};
+pub(crate) use self::url::{ask, open, operator};
 
 /// Why the store cannot do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

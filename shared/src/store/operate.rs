@@ -3,7 +3,7 @@
 //! Each change is conditional on what the row is, and leaves a line in the table of operations, in one transaction: that is
 //! the row's history, and what the partition's owner looks for once a second.
 
-use super::{Answer, RowId, Status};
+use super::{Answer, RowId, Status, StoreError};
 
 /// What an operator does to an event. The numbers are what the database holds: never to be changed, only added to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,13 +64,29 @@ impl Operation {
     }
 }
 
+pub(super) fn another_redrive(filter: &str) -> StoreError {
+    StoreError::Unusable(format!(
+        "a redrive of {filter} has not come to its end: go on with it by --unfinished resume, or give it up by --unfinished abandon"
+    ))
+}
+
 /// What operators ask of a database. Each call is one transaction.
-pub(crate) trait Operate: Send + Sync {
+pub(crate) trait Operate: std::fmt::Debug + Send + Sync {
     /// Does that to each row, in order. One answer for each.
     fn operate(&self, operation: Operation, rows: Vec<RowId>) -> Answer<'_, Vec<Operated>>;
 
     /// Cancels an event, also one that has not arrived.
     fn cancel(&self, group: &str, source: &str, id: &str) -> Answer<'_, Cancelled>;
+
+    /// Notes that a redrive begins, and says when, in milliseconds since 1970; of one that has begun and not come to its end,
+    /// when that was. One of another filter is an error.
+    fn begin_redrive(&self, group: i64, filter: &str) -> Answer<'_, i64>;
+
+    /// The filter of the group's redrive that has not come to its end.
+    fn unfinished(&self, group: i64) -> Answer<'_, Option<String>>;
+
+    /// It has come to its end.
+    fn end_redrive(&self, group: i64) -> Answer<'_, ()>;
 }
 
 #[cfg(test)]

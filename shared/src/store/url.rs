@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::operate::Operate;
 use super::postgres::{Postgres, PostgresQuery};
 use super::sqlite::{SqliteQuery, SqliteStore};
 use super::{Query, Schema, Store, StoreError};
@@ -92,6 +93,14 @@ pub(crate) async fn open(url: &StoreUrl, schemas: &[Schema]) -> Result<Arc<dyn S
     match url {
         StoreUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, schemas).await?)),
         StoreUrl::Postgres(url) => Ok(Arc::new(Postgres::open(url, schemas).await?)),
+    }
+}
+
+/// Opens a store that is there, for an operator. It is asked first: that makes none.
+pub(crate) async fn operator(url: &StoreUrl) -> Result<Arc<dyn Operate>, StoreError> {
+    match url {
+        StoreUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, &[]).await?)),
+        StoreUrl::Postgres(url) => Ok(Arc::new(Postgres::open(url, &[]).await?)),
     }
 }
 

@@ -18,13 +18,13 @@ impl Lane {
                     continue;
                 }
                 // Given back to its handler. It holds its key, or waits for nobody and nobody for it.
-                (Some(Waiting::Until(at)), Some(key)) => match self.blocked.redriven(key, row) {
-                    Some(next) => next,
-                    None => {
+                (Some(Waiting::Until(at)), Some(key)) => {
+                    let Some(next) = self.blocked.redriven(key, row) else {
                         self.blocked.schedule(slot, key, row, instant_of(at));
                         continue;
-                    }
-                },
+                    };
+                    next
+                }
                 (Some(_), _) => continue,
             };
             self.next(next);

@@ -586,12 +586,12 @@ async fn what_an_operator_changes_is_acted_on_at_once() {
     rig.change(row(2), Status::Deferred);
     let tried = |rig: &Rig| rig.started().iter().filter(|script| *script == "fail 1000").count();
     let before = tried(&rig);
-    let changed = |key, row, waiting| Changed { key: Some(Key(key)), row, waiting };
+    let now = |key, row, waiting| Changed { key: Some(Key(key)), row, waiting };
     rig.tell(|| {
         let changes = vec![
-            changed(1, row(0), None),
-            changed(2, row(2), Some(Waiting::Until(0))),
-            changed(3, row(3), Some(Waiting::Retry(Duration::ZERO))),
+            now(1, row(0), None),
+            now(2, row(2), Some(Waiting::Until(0))),
+            now(3, row(3), Some(Waiting::Retry(Duration::ZERO))),
         ];
         ToLane::Changed(SLOT, changes)
     });

@@ -44,7 +44,7 @@ impl PollThread {
         if let Some(asked) = self.watch.asked.take_if(|asked| asked.is_finished()) {
             // A store that does not answer now is asked again; so is one whose answer got lost.
             if let Ok(Ok(changes)) = self.runtime.block_on(asked) {
-                self.tell_changes(changes);
+                self.tell_changes(&changes);
             }
         }
         if self.watch.asked.is_some() || self.watch.asked_at.elapsed() < EVERY {
@@ -61,7 +61,7 @@ impl PollThread {
         }
     }
 
-    fn tell_changes(&mut self, changes: Vec<Change>) {
+    fn tell_changes(&mut self, changes: &[Change]) {
         for run in changes.chunk_by(|one, next| one.partition == next.partition) {
             let of_run = |watched: &&mut Watched| watched.number == run[0].partition;
             // Asked for before the partition was let go: its next owner has seen it.
@@ -75,8 +75,9 @@ impl PollThread {
                 }
                 watched.seen = *number;
                 if key.is_none() && waiting.is_none() {
-                    told.iter_mut()
-                        .for_each(|told| told.push(Changed { key: None, row: *row, waiting: None }));
+                    for told in &mut told {
+                        told.push(Changed { key: None, row: *row, waiting: None });
+                    }
                     continue;
                 }
                 let (lane, key) = self.intake.lane_of(place, key.as_deref(), *offset);

@@ -230,6 +230,33 @@ impl Operate for Postgres {
         }
         .boxed()
     }
+
+    fn begin_redrive(&self, group: i64, filter: &str) -> Answer<'_, i64> {
+        let filter = filter.to_owned();
+        async move {
+            let filter = &filter;
+            let begun =
+                |session: Arc<Session>| async move { operate::begin_redrive(&session, group, filter).await };
+            Ok(self.outbox.transaction(begun).await?)
+        }
+        .boxed()
+    }
+
+    fn unfinished(&self, group: i64) -> Answer<'_, Option<String>> {
+        async move {
+            let filter = |session: Arc<Session>| async move { operate::unfinished(&session, group).await };
+            Ok(self.reads.transaction(filter).await?)
+        }
+        .boxed()
+    }
+
+    fn end_redrive(&self, group: i64) -> Answer<'_, ()> {
+        async move {
+            let ended = |session: Arc<Session>| async move { operate::end_redrive(&session, group).await };
+            Ok(self.outbox.transaction(ended).await?)
+        }
+        .boxed()
+    }
 }
 
 /// In milliseconds, a hundred years at most: further no clock of a database needs to count.

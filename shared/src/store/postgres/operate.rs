@@ -8,9 +8,9 @@ use tokio_postgres::Row;
 use super::assign::waiting;
 use super::error::Trouble;
 use super::parameter::{Bytes, Column};
-use super::session::{Session, field};
+use super::session::{Session, field, string};
 use super::status;
-use crate::store::operate::{Cancelled, Operated, Operation};
+use crate::store::operate::{Cancelled, Operated, Operation, another_redrive};
 use crate::store::{Change, RowId, Status};
 
 const LOCK: &str = "
@@ -124,6 +124,30 @@ pub(super) async fn cancel(
         0 => Err(Trouble::Again("the event arrived while it was cancelled".to_owned())),
         _ => Ok(Cancelled::Ahead),
     }
+}
+
+pub(super) async fn begin_redrive(session: &Session, group: i64, filter: &str) -> Result<i64, Trouble> {
+    let (group, filter) = (group as i32, Bytes(filter.as_bytes()));
+    let begin =
+        "insert into event_store.redrive (group_number, filter) values ($1, $2) on conflict do nothing";
+    session.execute(begin, &[&group, &filter]).await?;
+    let first = "select filter = $2, filter, (extract(epoch from started) * 1000)::bigint \
+        from event_store.redrive where group_number = $1";
+    match session.query(first, &[&group, &filter]).await?.first() {
+        Some(row) if field(row, 0)? => field(row, 2),
+        Some(row) => Err(another_redrive(&string(row, 1)?).into()),
+        None => Err(Trouble::Again("another redrive has just come to its end".to_owned())),
+    }
+}
+
+pub(super) async fn unfinished(session: &Session, group: i64) -> Result<Option<String>, Trouble> {
+    let filter = "select filter from event_store.redrive where group_number = $1";
+    session.query(filter, &[&(group as i32)]).await?.first().map(|row| string(row, 0)).transpose()
+}
+
+pub(super) async fn end_redrive(session: &Session, group: i64) -> Result<(), Trouble> {
+    let end = "delete from event_store.redrive where group_number = $1";
+    session.execute(end, &[&(group as i32)]).await.map(drop)
 }
 
 /// How many changes of a partition are told at once.

@@ -165,4 +165,18 @@ impl Operate for SqliteStore {
             file.ask(|connection, names| Ok(operate::cancel(connection, names, &group, &source, &id)?))
         })
     }
+
+    fn begin_redrive(&self, group: i64, filter: &str) -> Answer<'_, i64> {
+        let filter = filter.to_owned();
+        self.writer
+            .ask(move |file| file.ask(|connection, _| operate::begin_redrive(connection, group, &filter)))
+    }
+
+    fn unfinished(&self, group: i64) -> Answer<'_, Option<String>> {
+        self.reader.ask(move |file| file.ask(|connection, _| Ok(operate::unfinished(connection, group)?)))
+    }
+
+    fn end_redrive(&self, group: i64) -> Answer<'_, ()> {
+        self.writer.ask(move |file| file.ask(|connection, _| Ok(operate::end_redrive(connection, group)?)))
+    }
 }

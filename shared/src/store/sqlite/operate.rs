@@ -1,13 +1,16 @@
 //! What operators do to rows.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Result};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::assign::waiting;
 use super::ledger::{Id, find};
 use super::names::Names;
-use crate::store::operate::{Cancelled, Operated, Operation};
+use super::trouble::Failure;
+use crate::store::operate::{Cancelled, Operated, Operation, another_redrive};
 use crate::store::{Change, RowId, Status};
+
+type Result<T, E = rusqlite::Error> = std::result::Result<T, E>;
 
 const READ: &str =
     "select partition, status, attempts, reason, wait, coalesce(settled, seen) from ledger where row = ?1";
@@ -123,6 +126,29 @@ fn claims(connection: &Connection, group: i64) -> Result<i64> {
              on conflict (group_number, topic, partition) do update set epoch = 0 returning number",
         )?
         .query_row([group], |row| row.get(0))
+}
+
+pub(super) fn begin_redrive(connection: &Connection, group: i64, filter: &str) -> Result<i64, Failure> {
+    connection
+        .prepare_cached(
+            "insert into redrives (group_number, filter, started) values (?1, ?2, ?3) on conflict do nothing",
+        )?
+        .execute((group, filter, Timestamp::now().as_millisecond()))?;
+    let (begun, started): (String, i64) = connection
+        .prepare_cached("select filter, started from redrives where group_number = ?1")?
+        .query_row([group], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if begun == filter { Ok(started) } else { Err(another_redrive(&begun).into()) }
+}
+
+pub(super) fn unfinished(connection: &Connection, group: i64) -> Result<Option<String>> {
+    connection
+        .prepare_cached("select filter from redrives where group_number = ?1")?
+        .query_row([group], |row| row.get(0))
+        .optional()
+}
+
+pub(super) fn end_redrive(connection: &Connection, group: i64) -> Result<()> {
+    connection.prepare_cached("delete from redrives where group_number = ?1")?.execute([group]).map(drop)
 }
 
 /// How many changes are told at once.

@@ -57,7 +57,7 @@ pub(crate) async fn what_a_crash_left_in_the_middle_is_handled_again(bench: &dyn
             event("3").at(3).waiting(member.owner, Wait::Behind),
         ])
         .await;
-    verdicts.iter().for_each(|verdict| drop(settled(verdict)));
+    assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Settled(_))), "{verdicts:?}");
     assert_eq!(bench.sql("select count(*) from notes").await, 1);
     let expected = [Status::Handled, Status::Handled, Status::Deferred].map(Some);
     assert_eq!(statuses(&*member.store, "service-b", &["1", "2", "3"]).await, expected);
@@ -74,7 +74,7 @@ pub(crate) async fn what_a_crash_left_is_found_among_many(bench: &dyn Bench) {
     let batch: Vec<Settlement> =
         (0..60).map(|id| event(&id.to_string()).at(id as i64).writing(member.owner, note(id))).collect();
     let verdicts = member.settle(batch).await;
-    verdicts.iter().for_each(|verdict| drop(settled(verdict)));
+    assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Settled(_))), "{verdicts:?}");
     assert_eq!(bench.sql("select count(*) from notes").await, 60);
     assert_eq!(bench.sql("select count(*) from ledger where status = 2").await, 60);
 }

@@ -14,10 +14,9 @@ create index operation_of_partition on event_store.operation (partition, number)
 
 -- A redrive that has not come to its end: started again it leaves alone what has died since.
 create table event_store.redrive (
-    group_number integer not null,
+    group_number integer primary key,
     filter       bytea not null,
-    started      timestamptz not null default now(),
-    primary key (group_number, filter)
+    started      timestamptz not null default now()
 );
 
 -- What is to stand still: a topic, or the handler of a pattern.

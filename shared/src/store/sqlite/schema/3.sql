@@ -13,11 +13,10 @@ create index operations_of_row on operations (row);
 
 -- A redrive that has not come to its end: started again it leaves alone what has died since.
 create table redrives (
-    group_number integer not null,
+    group_number integer primary key,
     filter text not null,
-    started integer not null,
-    primary key (group_number, filter)
-) without rowid;
+    started integer not null
+);
 
 -- What is to stand still: a topic, or the handler of a pattern.
 create table pauses (
