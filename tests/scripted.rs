@@ -2,7 +2,8 @@
 //!
 //! Data is a script: `ok`, `sleep MILLIS`, `fail TIMES` (transient), `refuse TIMES` (transient that often, then
 //! permanent), `panic`, `hang TIMES` (never answers that often), `need FILE` (transient while it is not there),
-//! `effect MILLIS` (writes a row of `test_applied` after so long); what follows names the event. In JSON it is the member
+//! `effect MILLIS` (writes a row of `test_applied` after so long), `mend FILE` (permanent while it is not there, then as
+//! `effect`); what follows names the event. In JSON it is the member
 //! `do`. A success is logged as the handler `log` does it.
 
 use std::collections::HashMap;
@@ -22,6 +23,9 @@ use shared::{shutdown, telemetry};
 /// The environment variable that asks for it.
 pub const ASKED: &str = "PAIR_TEST_SCRIPTED";
 
+/// Its value where the handler is to be pure.
+pub const PURE: &str = "pure";
+
 /// Runs the service if this process is to be one.
 pub fn asked_for() -> Option<ExitCode> {
     std::env::var_os(ASKED)?;
@@ -38,7 +42,10 @@ pub fn asked_for() -> Option<ExitCode> {
 async fn run(config: Config) -> anyhow::Result<Summary> {
     let shutdown = shutdown::signalled()?;
     let scripted = Scripted { group: config.group.clone(), attempts: Mutex::default() };
-    let handlers = Handlers::new().on("*", scripted)?;
+    let handlers = match std::env::var(ASKED).as_deref() {
+        Ok(PURE) => Handlers::new().on("*", Pure(scripted))?,
+        _ => Handlers::new().on("*", scripted)?,
+    };
     service_b::run(config, handlers, Arc::new(Counts::default()), shutdown).await
 }
 
@@ -92,12 +99,35 @@ impl Handler for Scripted {
             "need" if !script.split(' ').nth(1).is_some_and(|file| Path::new(file).exists()) => {
                 return Err(HandleError::transient("not there"));
             }
+            "mend" if !script.split(' ').nth(1).is_some_and(|file| Path::new(file).exists()) => {
+                return Err(HandleError::permanent("not mended"));
+            }
             "panic" => panic!("as told"),
             "hang" if attempt <= number => std::future::pending().await,
             _ => {}
         }
         tracing::info!(id, "Received message: {script}");
         let applied = || [Value::from(self.group.as_str()), Value::from(id.as_str())];
-        Ok(if what == "effect" { Effects::none().write(&APPLIED, applied()) } else { Effects::none() })
+        Ok(if matches!(what, "effect" | "mend") {
+            Effects::none().write(&APPLIED, applied())
+        } else {
+            Effects::none()
+        })
+    }
+}
+
+/// The same, called pure.
+struct Pure(Scripted);
+
+impl Handler for Pure {
+    type Data = String;
+    const PURE: bool = true;
+
+    fn schema(&self) -> Schema {
+        self.0.schema()
+    }
+
+    async fn handle(&self, event: &Event, data: String) -> Result<Effects, HandleError> {
+        self.0.handle(event, data).await
     }
 }

@@ -133,6 +133,13 @@ impl Test {
         self.start("tool", command)
     }
 
+    /// The same, with a handler that says that it is pure.
+    pub fn pure(&self, arguments: &[&str]) -> Process {
+        let mut command = self.member(&std::env::current_exe().unwrap(), arguments);
+        command.env(crate::scripted::ASKED, crate::scripted::PURE);
+        self.start("pure", command)
+    }
+
     /// Starts a service at the highest log level, with nothing but these arguments.
     pub fn traced(&self, service: &str, arguments: &[&str]) -> Process {
         let mut command = Command::new(beside(service));

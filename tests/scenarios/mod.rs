@@ -12,6 +12,7 @@ mod network;
 mod nodes;
 mod odd_records;
 mod odd_values;
+mod operating;
 mod other_clients;
 mod outages;
 mod outbox;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Scenario> {
     [
         nodes::scenarios(),
         network::scenarios(),
+        operating::scenarios(),
         sharing::scenarios(),
         access::scenarios(),
         asking::scenarios(),

@@ -121,6 +121,11 @@ impl Operator {
         Self { desk, store, group: group.to_owned() }
     }
 
+    /// To ask from.
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
     /// Does that to one event. Without its source, that of the only event with this id.
     ///
     /// # Errors
