@@ -7,6 +7,7 @@
 //! - [`outbox`]: events into the store first; `relay`: from there to Kafka; `dead_letter`: a dead letter as a record.
 //! - [`consumer`]: from a topic to a handler; the offset moves only behind what is settled.
 //! - [`store`]: the ledger of events, the outbox, and what handlers write; in SQLite or PostgreSQL.
+//! - [`flow`]: how fast records come and go, and when what is behind will be gone.
 //! - [`testkit`]: a handler tested with one event and no broker.
 //! - [`broker`]: Kafka in this process, in memory, for the demo and the tests.
 //! - [`listing`]: what tools print, as a table or as JSON.
@@ -34,6 +35,7 @@ pub mod config;
 pub mod consumer;
 mod dead_letter;
 pub mod event;
+pub mod flow;
 pub mod listing;
 pub mod outbox;
 pub mod producer;
