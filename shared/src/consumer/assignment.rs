@@ -220,12 +220,19 @@ impl Assignment {
         positions
     }
 
-    /// Which partitions have to be paused now, and which resumed.
-    pub(super) fn take_pauses(&mut self, window_full: bool) -> (TopicPartitionList, TopicPartitionList) {
+    /// Which partitions have to be paused now, and which resumed. `stands_still` says which topics an operator has paused.
+    pub(super) fn take_pauses(
+        &mut self,
+        window_full: bool,
+        stands_still: impl Fn(&str) -> bool,
+    ) -> (TopicPartitionList, TopicPartitionList) {
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         for slot in self.slots.values_mut() {
             let longest = if slot.paused { self.longest_span / 2 } else { self.longest_span };
-            let wanted = window_full || slot.full_keys > 0 || slot.tracker.span() > longest;
+            let wanted = window_full
+                || slot.full_keys > 0
+                || slot.tracker.span() > longest
+                || stands_still(slot.topic);
             if wanted != slot.paused {
                 slot.paused = wanted;
                 let list = if wanted { &mut pause } else { &mut resume };

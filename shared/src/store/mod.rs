@@ -70,6 +70,7 @@ mod follow_up;
 mod identity;
 mod outbox;
 mod patience;
+mod pauses;
 mod postgres;
 mod row;
 mod splitter;
@@ -90,6 +91,8 @@ pub(crate) use self::follow_up::follow_ups;
 pub(crate) use self::identity::Identity;
 pub(crate) use self::outbox::{Advance, OutboxRecord, OutboxRow, Remaining, SourcePosition};
 pub(crate) use self::patience::until_available;
+pub(crate) use self::pauses::PauseTable;
+pub use self::pauses::{Pausable, Pause, Pauses};
 pub(crate) use self::row::{
     Assigned, Assignee, DeferredRow, Known, Loaded, Ownership, Refusal, RowId, Settlement, Status, Step,
     UpTo, Verdict, Wait, Waiting,
@@ -165,4 +168,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
 
     /// Takes or renews the right to relay, for that long. `false` where another holds it.
     fn lease(&self, holder: &str, term: Duration) -> Answer<'_, bool>;
+
+    /// What operators have paused. `None` where there is no such table.
+    fn pause_table(&self) -> Option<&dyn PauseTable> {
+        None
+    }
 }

@@ -25,6 +25,7 @@ mod error;
 mod migrate;
 mod outbox;
 mod parameter;
+mod pauses;
 mod prune;
 mod read;
 mod session;
@@ -45,7 +46,7 @@ use self::error::Trouble;
 use self::session::{Session, field};
 use super::{
     Advance, Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
-    Remaining, RowId, Schema, Settlement, SourcePosition, Status, Store, StoreError, Verdict,
+    PauseTable, Remaining, RowId, Schema, Settlement, SourcePosition, Status, Store, StoreError, Verdict,
 };
 
 /// The numbers that stand for what a deferred row waits for: never to be changed, only added to.
@@ -193,6 +194,10 @@ impl Store for Postgres {
             Ok(self.outbox.transaction(held).await?)
         }
         .boxed()
+    }
+
+    fn pause_table(&self) -> Option<&dyn PauseTable> {
+        Some(self)
     }
 }
 

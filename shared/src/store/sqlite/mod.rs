@@ -7,6 +7,7 @@ mod ledger;
 mod migrate;
 mod names;
 mod outbox;
+mod pauses;
 mod prune;
 mod read;
 mod run;
@@ -26,7 +27,7 @@ use self::file::{File, Place, Role};
 use self::worker::Worker;
 use super::{
     Advance, Answer, Assigned, Assignee, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
-    Remaining, RowId, Schema, Settlement, SourcePosition, Store, StoreError, Verdict,
+    PauseTable, Remaining, RowId, Schema, Settlement, SourcePosition, Store, StoreError, Verdict,
 };
 
 /// How long to wait for other processes' transactions, which take milliseconds.
@@ -134,5 +135,9 @@ impl Store for SqliteStore {
     fn lease(&self, holder: &str, term: Duration) -> Answer<'_, bool> {
         let holder = holder.to_owned();
         self.writer.ask(move |file| file.ask(|connection, _| Ok(outbox::lease(connection, &holder, term)?)))
+    }
+
+    fn pause_table(&self) -> Option<&dyn PauseTable> {
+        Some(self)
     }
 }
