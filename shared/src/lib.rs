@@ -10,7 +10,7 @@
 //! - [`flow`]: how fast records come and go, and when what is behind will be gone.
 //! - [`testkit`]: a handler tested with one event and no broker.
 //! - [`broker`]: Kafka in this process, in memory, for the demo and the tests.
-//! - [`listing`]: what tools print, as a table or as JSON.
+//! - [`listing`]: what tools print, as a table or as JSON; [`readable`]: data as people read it.
 //! - [`config`], [`telemetry`], [`shutdown`]: settings, logs and signals, alike in both services.
 //! - `raw`: the few calls that rdkafka does not wrap safely; with the broker's `mock` the only unsafe code.
 //!
@@ -40,6 +40,7 @@ pub mod listing;
 pub mod outbox;
 pub mod producer;
 mod raw;
+pub mod readable;
 pub mod record;
 mod relay;
 pub mod shutdown;
