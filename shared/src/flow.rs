@@ -184,6 +184,21 @@ impl Flow {
     }
 }
 
+/// How evenly something is spread over several.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// What each would have if all had the same.
+    pub mean: f64,
+    /// The most that one has less the least: 0 is even.
+    pub range: f64,
+}
+
+/// How evenly these are spread; `None` where there are none.
+pub fn spread(values: &[f64]) -> Option<Spread> {
+    let (least, most) = (values.iter().copied().reduce(f64::min)?, values.iter().copied().reduce(f64::max)?);
+    Some(Spread { mean: values.iter().sum::<f64>() / values.len() as f64, range: most - least })
+}
+
 /// Records behind. None where the group stands beyond the end: the stream was cut off, or made anew.
 pub fn lag(end: i64, stands: i64) -> i64 {
     end.saturating_sub(stands).max(0)

@@ -2,7 +2,14 @@
 //!
 //! A file for each noun; its verbs are an enum with a documented variant each, as `--help` shows them.
 
+mod confirm;
+mod describe;
+mod groups;
 mod handlers;
+mod kafka;
+mod pausing;
+mod records;
+mod streams;
 
 use std::path::PathBuf;
 
@@ -17,6 +24,15 @@ pub enum Tool {
     /// Which handler is for which event type
     #[command(subcommand)]
     Handlers(handlers::Verb),
+    /// Topics: how they flow, pause and resume, delete their records
+    #[command(subcommand)]
+    Streams(streams::Verb),
+    /// Consumer groups: who shares the work, and how far it is
+    #[command(subcommand)]
+    Groups(groups::Verb),
+    /// What a topic holds, record by record
+    #[command(subcommand)]
+    Records(records::Verb),
 }
 
 /// The settings of tools that work on the store.
@@ -62,6 +78,9 @@ impl Tool {
     pub fn log_format(&self) -> LogFormat {
         match self {
             Self::Handlers(verb) => verb.log_format(),
+            Self::Streams(verb) => verb.log_format(),
+            Self::Groups(verb) => verb.log_format(),
+            Self::Records(verb) => verb.log_format(),
         }
     }
 
@@ -72,6 +91,9 @@ impl Tool {
     pub fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Handlers(verb) => verb.run(),
+            Self::Streams(verb) => verb.run(),
+            Self::Groups(verb) => verb.run(),
+            Self::Records(verb) => verb.run(),
         }
     }
 }

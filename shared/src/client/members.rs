@@ -139,7 +139,7 @@ mod tests {
             bytes.extend((topic.len() as i16).to_be_bytes());
             bytes.extend(topic.as_bytes());
             bytes.extend((partitions.len() as i32).to_be_bytes());
-            partitions.iter().for_each(|partition| bytes.extend(partition.to_be_bytes()));
+            bytes.extend(partitions.iter().flat_map(|partition| partition.to_be_bytes()));
         }
         bytes
     }

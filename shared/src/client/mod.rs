@@ -15,4 +15,4 @@ pub use self::delete::{bury, cleanup_policy, delete_below};
 pub use self::members::{Member, Members, Membership};
 pub use self::property::{Property, PropertyError};
 pub use self::settings::{Connection, Group, GroupProtocol, MAX_RECORD_BYTES};
-pub use self::watch::{Ends, Place, Stream, Watcher, watch};
+pub use self::watch::{Ends, Place, Run, Stream, Then, Watcher, watch};

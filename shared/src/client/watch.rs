@@ -1,13 +1,13 @@
 //! Looking at streams, groups and records, without taking part: nothing here subscribes, joins a group or commits.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::admin::{PATIENCE, ask, reach};
@@ -86,9 +86,8 @@ impl Watcher {
     pub fn streams(&self) -> anyhow::Result<Vec<Stream>> {
         // All of them, and never one by name: who asks for one by its name may make it.
         let metadata = self.consumer.fetch_metadata(None, PATIENCE).context("cannot ask for the topics")?;
-        let stream = |topic: &rdkafka::metadata::MetadataTopic| {
-            let mut partitions: Vec<i32> =
-                topic.partitions().iter().map(|partition| partition.id()).collect();
+        let stream = |topic: &MetadataTopic| {
+            let mut partitions: Vec<i32> = topic.partitions().iter().map(MetadataPartition::id).collect();
             partitions.sort_unstable();
             Stream { topic: topic.name().to_owned(), partitions }
         };
@@ -160,57 +159,87 @@ impl Watcher {
         members::fetch(&self.consumer, group, PATIENCE)
     }
 
-    /// Reads records from those offsets on, each partition up to the end given with it, until `each` has enough.
+    /// Reads records of a topic: of each partition from an offset on, up to the end given with it, or until `each` has
+    /// enough.
     ///
     /// # Errors
     /// Nothing comes within five seconds, or an offset is not there any more.
     pub fn read(
         &self,
-        from: &[(Place, i64, i64)],
-        mut each: impl FnMut(Record) -> ControlFlow<()>,
+        topic: &str,
+        from: &[Run],
+        mut each: impl FnMut(Record) -> Then,
     ) -> anyhow::Result<()> {
-        let mut open: BTreeMap<Place, i64> = BTreeMap::new();
-        for (place, first, end) in from.iter().filter(|(_, first, end)| first < end) {
-            debug_assert!(first < end);
-            open.insert(place.clone(), *end);
+        // As many names as topics are asked for, in a process that ends with the answer.
+        let topic: &'static str = Box::leak(topic.to_owned().into_boxed_str());
+        let mut open: BTreeMap<i32, i64> =
+            from.iter().filter(|run| run.first < run.end).map(|run| (run.partition, run.end)).collect();
+        let mut starts = TopicPartitionList::new();
+        for run in from.iter().filter(|run| open.contains_key(&run.partition)) {
+            starts.add_partition_offset(topic, run.partition, Offset::Offset(run.first))?;
         }
-        let starts = from.iter().filter(|(place, ..)| open.contains_key(place));
-        self.consumer.assign(&list(starts.map(|(place, first, _)| (place, Offset::Offset(*first))))?)?;
+        self.consumer.assign(&starts)?;
         let (mut builder, mut heard) = (RecordBuilder::default(), Instant::now());
         while !open.is_empty() {
-            match self.consumer.poll(Duration::from_millis(100)) {
+            match self.consumer.poll(LOOK_AGAIN) {
                 Some(Ok(message)) => {
                     heard = Instant::now();
                     let Some(fetched) = Fetched::of(&message) else { continue };
-                    let place = (fetched.topic().to_owned(), fetched.partition());
-                    let Some(end) = open.get(&place).copied() else { continue };
-                    if fetched.offset() + 1 >= end {
-                        open.remove(&place);
-                    }
-                    // As many names as there are topics asked for, in a process that ends with the answer.
-                    let topic: &'static str = Box::leak(place.0.into_boxed_str());
-                    let is_wanted = fetched.offset() < end;
-                    if is_wanted && each(raw::copy(&fetched, topic, &mut builder).0).is_break() {
-                        break;
+                    let (partition, offset) = (fetched.partition(), fetched.offset());
+                    let Some(end) = open.get(&partition).copied() else { continue };
+                    let then = if offset < end {
+                        each(raw::copy(&fetched, topic, &mut builder).0)
+                    } else {
+                        Then::NextPartition
+                    };
+                    match then {
+                        Then::More if offset + 1 < end => {}
+                        Then::More | Then::NextPartition => drop(open.remove(&partition)),
+                        Then::Enough => break,
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    open.retain(|(_, other), _| *other != partition)
+                Some(Err(KafkaError::PartitionEOF(partition))) => drop(open.remove(&partition)),
+                Some(Err(error)) => {
+                    let code = error.rdkafka_error_code();
+                    let is_gone = matches!(
+                        code,
+                        Some(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset)
+                    );
+                    anyhow::ensure!(!is_gone, "the record was deleted meanwhile");
+                    tracing::debug!("reading: {error}");
                 }
-                Some(Err(error)) => match error.rdkafka_error_code() {
-                    Some(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset) => {
-                        anyhow::bail!("the record was deleted meanwhile")
-                    }
-                    _ => tracing::debug!("reading: {error}"),
-                },
                 None => {}
             }
             anyhow::ensure!(heard.elapsed() < PATIENCE, "no record came within {PATIENCE:?}");
         }
-        self.consumer.unassign()?;
-        Ok(())
+        Ok(self.consumer.unassign()?)
     }
 }
+
+/// Records of a partition, from one offset to before another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The partition.
+    pub partition: i32,
+    /// The first offset that is wanted.
+    pub first: i64,
+    /// The first that is not.
+    pub end: i64,
+}
+
+/// What is wanted after a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// The next.
+    More,
+    /// No more of its partition.
+    NextPartition,
+    /// Nothing.
+    Enough,
+}
+
+/// How long the client waits for a record at a time.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 fn list<'p>(places: impl Iterator<Item = (&'p Place, Offset)>) -> anyhow::Result<TopicPartitionList> {
     let mut list = TopicPartitionList::new();

@@ -134,6 +134,12 @@ fn a_group_that_stands_still_never_gets_there() {
     assert_eq!(lag(10, 15), 0, "a stream that was made anew");
 }
 
+#[test]
+fn a_spread_is_the_most_less_the_least() {
+    assert_eq!(spread(&[]), None);
+    assert_eq!(spread(&[2.0, 5.0, 2.0]), Some(Spread { mean: 3.0, range: 3.0 }));
+}
+
 /// A group commits once a second: steps, and yet a time.
 #[test]
 fn commits_in_steps_are_good_enough() {

@@ -31,7 +31,7 @@ impl Aside {
     /// Waits until something was paused or resumed. Cancel safe.
     pub(super) async fn changed(&mut self) {
         if self.changed.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
