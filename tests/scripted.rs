@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use service_b::config::Cli;
 use service_b::{Config, report};
 use shared::consumer::{
     Counts, Effects, HandleError, Handler, Handlers, Migration, Schema, Statement, Summary, Value,
@@ -24,7 +25,7 @@ pub const ASKED: &str = "PAIR_TEST_SCRIPTED";
 /// Runs the service if this process is to be one.
 pub fn asked_for() -> Option<ExitCode> {
     std::env::var_os(ASKED)?;
-    let (config, _) = Config::from_args();
+    let config = shared::config::parse::<Cli>().into_config();
     telemetry::init(config.common.log_format);
     let output = config.output;
     Some(match run(config) {

@@ -7,6 +7,7 @@ mod failing;
 mod interrupted;
 mod journey;
 mod ledger;
+mod looking;
 mod network;
 mod nodes;
 mod odd_records;
@@ -14,6 +15,7 @@ mod odd_values;
 mod other_clients;
 mod outages;
 mod outbox;
+mod pausing;
 mod quick_start;
 mod refused_letters;
 mod sharing;
@@ -33,6 +35,8 @@ pub fn all() -> Vec<Scenario> {
         access::scenarios(),
         damage::scenarios(),
         outbox::scenarios(),
+        pausing::scenarios(),
+        looking::scenarios(),
         outages::scenarios(),
         quick_start::scenarios(),
         interrupted::scenarios(),

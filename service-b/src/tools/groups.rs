@@ -55,7 +55,7 @@ pub struct OfGroup {
 #[derive(Serialize)]
 struct Listed {
     group: String,
-    state: String,
+    state: Option<String>,
     /// `None` where they cannot be known.
     members: Option<usize>,
 }
@@ -64,8 +64,10 @@ impl Row for Listed {
     const COLUMNS: &'static [&'static str] = &["group", "state", "members"];
 
     fn cells(&self) -> Vec<String> {
-        let members = self.members.map_or_else(|| "not known".to_owned(), |members| members.to_string());
-        vec![Printable(&self.group).to_string(), Printable(&self.state).to_string(), members]
+        let unknown = || "not known".to_owned();
+        let state = self.state.as_ref().map_or_else(unknown, |state| Printable(state).to_string());
+        let members = self.members.map_or_else(unknown, |members| members.to_string());
+        vec![Printable(&self.group).to_string(), state, members]
     }
 }
 

@@ -37,7 +37,7 @@ pub async fn delete_below(
     close(admin)?;
     let deleted = deleted.map_err(|error| refused(&error, "delete records"))?;
     let element = deleted.find_partition(topic.as_str(), partition).context("no answer for the partition")?;
-    element.error().with_context(|| format!("cannot delete records of {topic}/{partition}"))?;
+    element.error().map_err(|error| refused(&error, "delete records"))?;
     Ok(element.offset().to_raw().unwrap_or(offset))
 }
 

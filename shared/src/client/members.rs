@@ -13,8 +13,8 @@ use rdkafka::groups::{GroupInfo, GroupMemberInfo};
 pub struct Membership {
     /// Its name.
     pub group: String,
-    /// Kafka's word: `Stable`, `Empty`, `PreparingRebalance`, …
-    pub state: String,
+    /// Kafka's word: `Stable`, `Empty`, `PreparingRebalance`, …; `None` where it cannot be known.
+    pub state: Option<String>,
     /// Who is in it.
     pub members: Members,
 }
@@ -73,7 +73,8 @@ fn membership(info: &GroupInfo) -> Membership {
         members.is_empty() && !matches!(info.state(), "Empty" | "PreparingRebalance" | "CompletingRebalance");
     Membership {
         group: info.name().to_owned(),
-        state: info.state().to_owned(),
+        // Of those, the broker says "Dead" to a request that is none for them.
+        state: (!is_hidden).then(|| info.state().to_owned()),
         members: if is_hidden { Members::Hidden(NEW_PROTOCOL.to_owned()) } else { Members::Known(members) },
     }
 }

@@ -312,11 +312,11 @@ impl PollThread {
     /// Pauses and resumes. A full window is first waited out for a moment; while partitions are paused, reports
     /// are waited for here, so that the first one that makes room is acted on at once.
     fn hold_back(&mut self) {
+        self.assignment.stand_still(|topic| self.common.pauses.holds_topic(topic));
         let give_up = Instant::now() + BEFORE_PAUSE;
         while self.assignment.window().is_full() && self.wait_for_report(give_up) {}
         let hold = self.assignment.window().is_full() || !self.common.brake.intake_flows();
-        let (pause, resume) =
-            self.assignment.take_pauses(hold, |topic| self.common.pauses.holds_topic(topic));
+        let (pause, resume) = self.assignment.take_pauses(hold);
         for (list, result) in [
             (&pause, (pause.count() > 0).then(|| self.consumer.pause(&pause))),
             (&resume, (resume.count() > 0).then(|| self.consumer.resume(&resume))),

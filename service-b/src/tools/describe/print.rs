@@ -178,13 +178,13 @@ fn summary(to: &mut impl Write, whole: &Whole<'_>, sampled: &Sampled) -> io::Res
     let Estimate { production, consumption, lag, drain } = whole.flow;
     let behind = sampled.partitions.iter().filter_map(|one| one.behind).max().unwrap_or(Duration::ZERO);
     let state = whole.state.map(|state| format!(" ({})", Printable(state))).unwrap_or_default();
-    writeln!(
-        to,
-        "group {}{state}: {lag} records behind, the oldest of them written {} ago; {}",
-        Printable(whole.group),
-        time(behind.as_secs_f64()),
-        prediction(drain)
-    )?;
+    let written = if lag == 0 {
+        String::new()
+    } else {
+        format!(", the oldest of them written {} ago", time(behind.as_secs_f64()))
+    };
+    let group = Printable(whole.group);
+    writeln!(to, "group {group}{state}: {lag} records behind{written}; {}", prediction(drain))?;
     writeln!(to, "produced {}, consumed {}", fitted(production), fitted(consumption))?;
     if let (Some(partitions), Some(consumed)) = (whole.partitions_a_member, whole.consumed_a_member) {
         writeln!(

@@ -34,7 +34,7 @@ pub(super) struct Sampled {
     pub(super) partitions: Vec<Partition>,
     /// All partitions together.
     pub(super) whole: Estimate,
-    /// Kafka's word for it; `None` where there is no such group, or nobody tells.
+    /// Kafka's word for it; `None` where nobody tells, or there is no such group.
     pub(super) state: Option<String>,
     pub(super) members: Vec<Member>,
     /// Why there are none to be seen.
@@ -52,8 +52,8 @@ pub(super) fn sample(
         Err(error) => (None, Some(format!("{error:#}"))),
     };
     let (state, members, hidden) = match membership {
-        Some(Membership { state, members: Members::Known(members), .. }) => (Some(state), members, hidden),
-        Some(Membership { state, members: Members::Hidden(why), .. }) => (Some(state), Vec::new(), Some(why)),
+        Some(Membership { state, members: Members::Known(members), .. }) => (state, members, hidden),
+        Some(Membership { state, members: Members::Hidden(why), .. }) => (state, Vec::new(), Some(why)),
         None => (None, Vec::new(), hidden),
     };
     let owners = owners(&members);
