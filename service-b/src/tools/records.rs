@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use shared::client::{Ends, Place, Run, Then, Watcher, watch};
 use shared::listing;
 use shared::record::Record;
-use shared::telemetry::{LogFormat, Printable};
+use shared::telemetry::LogFormat;
 use shared::topic::Topic;
 
 use self::from::{At, From};
@@ -173,6 +173,10 @@ fn list(
     limit: usize,
 ) -> anyhow::Result<Page> {
     let ends = ends(watcher, topic, partition)?;
+    let end = ends.iter().map(|(_, ends)| ends.high).max().unwrap_or(0);
+    if let From::Offset(offset) = from {
+        anyhow::ensure!(offset <= end, "{topic} ends at offset {end}");
+    }
     let places: Vec<Place> = ends.iter().map(|(place, _)| place.clone()).collect();
     let times = match from {
         From::Time(at) => watcher.since(&places, at.as_millisecond())?,
@@ -181,11 +185,6 @@ fn list(
     let mut records: Vec<Record> = Vec::new();
     for (((_, partition), ends), at_time) in ends.into_iter().zip(times) {
         let first = from.first(ends, at_time);
-        if let From::Offset(offset) = from
-            && offset > ends.high
-        {
-            anyhow::bail!("{}/{partition} ends at offset {}", Printable(topic.as_str()), ends.high);
-        }
         if first >= ends.high {
             continue;
         }

@@ -144,7 +144,8 @@ impl List {
         .await?;
         let mut records: HashMap<&str, i64> = HashMap::new();
         for ((topic, _), ends) in &ends {
-            *records.entry(topic).or_default() += ends.high - ends.low;
+            let records = records.entry(topic).or_default();
+            *records = i64::saturating_add(*records, ends.high - ends.low);
         }
         let pauses = pausing::paused(&store).await;
         let rows: Vec<Listed> = streams

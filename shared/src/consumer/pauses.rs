@@ -36,6 +36,12 @@ impl SharedPauses {
         }
     }
 
+    /// Whether anything stands still at all: all that is asked for most events.
+    #[inline]
+    pub(super) fn is_any(&self) -> bool {
+        self.is_any.load(Ordering::Relaxed)
+    }
+
     /// Whether that topic stands still.
     pub(super) fn holds_topic(&self, topic: &str) -> bool {
         self.has(|pause| pause.what == Pausable::Topic && pause.name == topic)
@@ -51,12 +57,12 @@ impl SharedPauses {
     }
 
     fn has(&self, is_it: impl Fn(&Pause) -> bool) -> bool {
-        self.is_any.load(Ordering::Relaxed) && self.lock(|pauses| pauses.iter().any(is_it))
+        self.is_any() && self.lock(|pauses| pauses.iter().any(is_it))
     }
 
     /// One of them, for who cannot go on with any.
     pub(super) fn first(&self) -> Option<Pause> {
-        if self.is_any.load(Ordering::Relaxed) { self.lock(|pauses| pauses.first().cloned()) } else { None }
+        if self.is_any() { self.lock(|pauses| pauses.first().cloned()) } else { None }
     }
 
     /// Reports every change.

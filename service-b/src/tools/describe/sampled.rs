@@ -81,7 +81,8 @@ pub(super) fn sample(
         for ((flow, ends), stands) in flows.iter_mut().zip(&ends).zip(&stands) {
             flow.note(at, ends.high, *stands);
         }
-        whole.note(at, ends.iter().map(|ends| ends.high).sum(), stands.iter().sum());
+        let sum = |positions: &mut dyn Iterator<Item = i64>| positions.fold(0, i64::saturating_add);
+        whole.note(at, sum(&mut ends.iter().map(|ends| ends.high)), sum(&mut stands.iter().copied()));
         last = (committed, ends);
         progress.show(number + 1);
     }

@@ -47,7 +47,8 @@ impl Aside {
 
 impl Lane {
     pub(super) fn is_paused(&self, work: &Work) -> bool {
-        self.common.pauses.holds(work.arrived.record().origin().topic, work.handler)
+        let pauses = &self.common.pauses;
+        pauses.is_any() && pauses.holds(work.arrived.record().origin().topic, work.handler)
     }
 
     /// The next of its key may not start; the key counts as under way.
