@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use service_b::config::Asked;
+use service_b::config::Cli;
 use service_b::{Config, report};
 use shared::consumer::{
     Counts, Effects, HandleError, Handler, Handlers, Migration, Schema, Statement, Summary, Value,
@@ -29,10 +29,10 @@ pub const PURE: &str = "pure";
 /// Runs the service if this process is to be one.
 pub fn asked_for() -> Option<ExitCode> {
     std::env::var_os(ASKED)?;
-    let Asked::Run(config, _) = Asked::from_args() else { return Some(ExitCode::FAILURE) };
+    let config = shared::config::parse::<Cli>().into_config();
     telemetry::init(config.common.log_format);
     let output = config.output;
-    Some(match run(*config) {
+    Some(match run(config) {
         Ok(summary) => report::close(&summary, None, output),
         Err(error) => report::failed(&error),
     })

@@ -96,7 +96,7 @@ pub struct Config {
     #[arg(long, env = "SERVICE_B_UNHANDLED", value_enum, default_value_t = Unhandled::DeadLetter)]
     pub unhandled: Unhandled,
 
-    /// Handle what is there at the start, then end: the mode of a batch job
+    /// Handle what is there at the start, then end: the mode of a batch job. An error while something of it is paused
     #[arg(long, env = "SERVICE_B_UNTIL_CAUGHT_UP")]
     pub until_caught_up: bool,
 

@@ -46,8 +46,7 @@ pub struct CommonArgs {
 impl CommonArgs {
     /// How to reach Kafka.
     pub fn connection(&self) -> Connection {
-        let properties = self.properties.iter().flat_map(Property::all).collect();
-        Connection { bootstrap_servers: self.bootstrap_servers.clone(), properties }
+        Connection::new(&self.bootstrap_servers, &self.properties)
     }
 }
 

@@ -8,10 +8,11 @@
 //! - [`consumer`]: from a topic to a handler; the offset moves only behind what is settled.
 //! - [`store`]: the ledger of events, the outbox, and what handlers write; in SQLite or PostgreSQL.
 //! - [`desk`]: what operators ask of the store.
+//! - [`manual`]: completions for shells and manual pages, from the settings.
+//! - [`flow`]: how fast records come and go, and when what is behind will be gone.
 //! - [`testkit`]: a handler tested with one event and no broker.
 //! - [`broker`]: Kafka in this process, in memory, for the demo and the tests.
-//! - [`listing`]: what tools print, as a table or as JSON.
-//! - [`manual`]: completions for shells and manual pages, from the settings.
+//! - [`listing`]: what tools print, as a table or as JSON; [`readable`]: data as people read it.
 //! - [`config`], [`telemetry`], [`shutdown`]: settings, logs and signals, alike in both services.
 //! - `raw`: the few calls that rdkafka does not wrap safely; with the broker's `mock` the only unsafe code.
 //!
@@ -37,11 +38,13 @@ pub mod consumer;
 mod dead_letter;
 pub mod desk;
 pub mod event;
+pub mod flow;
 pub mod listing;
 pub mod manual;
 pub mod outbox;
 pub mod producer;
 mod raw;
+pub mod readable;
 pub mod record;
 mod relay;
 pub mod shutdown;

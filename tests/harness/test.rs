@@ -147,6 +147,16 @@ impl Test {
         self.start(service, command)
     }
 
+    /// Runs an operator's tool of service-b to its end: its exit code, and what it printed and logged.
+    pub fn tool(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = Command::new(beside("service-b"));
+        command.args(arguments).env("SERVICE_B_STORE", self.store()).env("SERVICE_B_GROUP", &self.group);
+        command.env("KAFKA_BOOTSTRAP_SERVERS", self.broker.address());
+        let mut process = self.start(&arguments[..2].join("-"), command);
+        let code = process.exit_code(super::soon());
+        (code, process.stdout().join("\n"), process.stderr().join("\n"))
+    }
+
     /// Starts any program.
     pub fn start(&self, name: &str, command: Command) -> Process {
         let process = Process::start(command);

@@ -8,6 +8,7 @@ mod failing;
 mod interrupted;
 mod journey;
 mod ledger;
+mod looking;
 mod network;
 mod nodes;
 mod odd_records;
@@ -16,6 +17,7 @@ mod operating;
 mod other_clients;
 mod outages;
 mod outbox;
+mod pausing;
 mod quick_start;
 mod refused_letters;
 mod sharing;
@@ -37,6 +39,8 @@ pub fn all() -> Vec<Scenario> {
         asking::scenarios(),
         damage::scenarios(),
         outbox::scenarios(),
+        pausing::scenarios(),
+        looking::scenarios(),
         outages::scenarios(),
         quick_start::scenarios(),
         interrupted::scenarios(),

@@ -3,10 +3,13 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use shared::consumer::Handlers;
+use shared::event::Pattern;
 use shared::listing::{self, Row};
+use shared::store::{Pausable, Pause};
 use shared::telemetry::LogFormat;
 
-use super::ToolArgs;
+use super::StoreArgs;
+use super::pausing::{self, Pausing};
 use crate::handlers::{self, Statistics};
 
 /// What can be done with handlers.
@@ -17,6 +20,12 @@ pub enum Verb {
         after_help = "Example:\n  service-b handlers list --handle 'com.example.*=log' --handle '*=discard'"
     )]
     List(List),
+    /// Stop giving events to a handler, in all members and across restarts; what is under way is finished
+    #[command(after_help = "Example:\n  service-b handlers pause 'com.example.*'")]
+    Pause(Pausing),
+    /// Go on giving events to a handler
+    #[command(after_help = "Example:\n  service-b handlers resume 'com.example.*'")]
+    Resume(Pausing),
 }
 
 /// The settings of `handlers list`.
@@ -33,40 +42,60 @@ pub struct List {
     handle: Vec<String>,
 
     #[command(flatten)]
-    common: ToolArgs,
+    store: StoreArgs,
 }
 
 #[derive(Serialize)]
 struct Registered {
     pattern: String,
     kind: &'static str,
+    paused: Option<String>,
 }
 
 impl Row for Registered {
-    const COLUMNS: &'static [&'static str] = &["pattern", "kind"];
+    const COLUMNS: &'static [&'static str] = &["pattern", "kind", "state"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.pattern.clone(), self.kind.to_owned()]
+        vec![self.pattern.clone(), self.kind.to_owned(), self.paused.clone().unwrap_or_default()]
     }
 }
 
 impl Verb {
     pub(super) fn log_format(&self) -> LogFormat {
-        let Self::List(list) = self;
-        list.common.log_format
+        match self {
+            Self::List(list) => list.store.common.log_format,
+            Self::Pause(pausing) | Self::Resume(pausing) => pausing.store.common.log_format,
+        }
     }
 
-    pub(super) fn run(self) -> anyhow::Result<()> {
-        let Self::List(list) = self;
-        let handlers = handlers::from_settings(&list.handle, &Statistics::new("service-b", None))?;
-        let rows: Vec<Registered> = registered(&handlers).collect();
-        Ok(listing::print(&mut std::io::stdout().lock(), &rows, list.common.output)?)
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::List(list) => list.run().await,
+            Self::Pause(pausing) => {
+                pausing.name.parse::<Pattern>()?;
+                tracing::info!(
+                    "members whose --handle has exactly this pattern pause it; others have no such handler"
+                );
+                pausing.pause(Pausable::Handler).await
+            }
+            Self::Resume(pausing) => pausing.resume(Pausable::Handler).await,
+        }
     }
 }
 
-fn registered(handlers: &Handlers) -> impl Iterator<Item = Registered> {
+impl List {
+    async fn run(self) -> anyhow::Result<()> {
+        let handlers = handlers::from_settings(&self.handle, &Statistics::new("service-b", None))?;
+        let pauses = pausing::paused(&self.store).await;
+        let rows: Vec<Registered> = registered(&handlers, &pauses).collect();
+        Ok(listing::print(&mut std::io::stdout().lock(), &rows, self.store.common.output)?)
+    }
+}
+
+fn registered(handlers: &Handlers, pauses: &[Pause]) -> impl Iterator<Item = Registered> {
     handlers.kinds().map(|(pattern, is_pure)| Registered {
         pattern: pattern.to_string(),
         kind: if is_pure { "pure" } else { "reaching" },
+        paused: pausing::since(pauses, Pausable::Handler, &pattern.to_string()),
     })
 }

@@ -5,12 +5,17 @@
 mod act;
 mod confirm;
 mod dead_letters;
+mod describe;
 mod events;
 mod filter;
+mod groups;
 mod handlers;
-mod readable;
+mod kafka;
+mod pausing;
+mod records;
 mod redrive;
 mod show;
+mod streams;
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -44,6 +49,15 @@ pub enum Tool {
     /// Print a manual page
     #[command(after_help = "Example:\n  service-b man > service-b.1\n  service-b man events list | man -l -")]
     Man(Man),
+    /// Topics: how they flow, pause and resume, delete their records
+    #[command(subcommand)]
+    Streams(streams::Verb),
+    /// Consumer groups: who shares the work, and how far it is
+    #[command(subcommand)]
+    Groups(groups::Verb),
+    /// What a topic holds, record by record
+    #[command(subcommand)]
+    Records(records::Verb),
 }
 
 /// The settings of tools that work on the store.
@@ -106,6 +120,9 @@ impl Tool {
             Self::DeadLetters(verb) => verb.log_format(),
             Self::Handlers(verb) => verb.log_format(),
             Self::Completions(_) | Self::Man(_) => LogFormat::Human,
+            Self::Streams(verb) => verb.log_format(),
+            Self::Groups(verb) => verb.log_format(),
+            Self::Records(verb) => verb.log_format(),
         }
     }
 
@@ -117,7 +134,12 @@ impl Tool {
         match self {
             Self::Events(verb) => verb.check(),
             Self::DeadLetters(verb) => verb.check(),
-            Self::Handlers(_) | Self::Completions(_) | Self::Man(_) => Ok(()),
+            Self::Handlers(_)
+            | Self::Streams(_)
+            | Self::Groups(_)
+            | Self::Records(_)
+            | Self::Completions(_)
+            | Self::Man(_) => Ok(()),
         }
     }
 
@@ -129,7 +151,10 @@ impl Tool {
         let done = match self {
             Self::Events(verb) => verb.run().await,
             Self::DeadLetters(verb) => verb.run().await,
-            Self::Handlers(verb) => verb.run(),
+            Self::Handlers(verb) => verb.run().await,
+            Self::Streams(verb) => verb.run().await,
+            Self::Groups(verb) => verb.run().await,
+            Self::Records(verb) => verb.run().await,
             Self::Completions(shell) => shell.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
             Self::Man(page) => page.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
         };

@@ -6,9 +6,8 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use shared::desk::{EventRow, FullEvent, KeptRecord, Operation};
 use shared::listing::{self, Output};
+use shared::readable::readable;
 use shared::telemetry::Printable;
-
-use super::readable;
 
 /// That nobody knows the event.
 pub(super) fn unknown(id: &str, source: Option<&str>, group: &str) -> String {
@@ -72,7 +71,7 @@ fn kept(record: &KeptRecord) -> String {
     let content_type = record.content_type.as_deref().unwrap_or("no event");
     let _ = writeln!(text, "data ({})", Printable(content_type));
     match record.content() {
-        Some(data) => readable::lines(data).iter().for_each(|line| {
+        Some(data) => readable(&data.0).lines().for_each(|line| {
             let _ = writeln!(text, "  {line}");
         }),
         None => text.push_str("  (none)\n"),

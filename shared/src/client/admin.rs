@@ -15,7 +15,7 @@ use super::{Connection, Context, MAX_RECORD_BYTES};
 use crate::topic::Topic;
 
 /// How long a broker may take to answer before it counts as absent.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// For so long nothing more may come of what librdkafka has to say about a failure.
 const QUIET: Duration = Duration::from_millis(100);
@@ -168,7 +168,7 @@ fn code(error: &KafkaError) -> Option<RDKafkaErrorCode> {
     }
 }
 
-fn is_unanswered(error: &KafkaError) -> bool {
+pub(super) fn is_unanswered(error: &KafkaError) -> bool {
     matches!(code(error), Some(RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::UnsupportedFeature))
 }
 
@@ -204,7 +204,7 @@ fn partitions(client: &BaseConsumer<Context>, topic: &Topic) -> anyhow::Result<O
 
 /// librdkafka's questions block, and so does dropping a client: neither may happen on the runtime's threads. A thread of
 /// its own, so that a process that ends does not wait for the answer, and nobody for the client's end.
-async fn ask<C, T: Send + 'static>(
+pub(super) async fn ask<C, T: Send + 'static>(
     client: impl FnOnce() -> KafkaResult<C> + Send + 'static,
     question: impl FnOnce(&C) -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
@@ -222,6 +222,6 @@ async fn ask<C, T: Send + 'static>(
 }
 
 /// Its thread looks ten times a second whether it is to end.
-fn close(client: impl Send + 'static) -> std::io::Result<()> {
+pub(super) fn close(client: impl Send + 'static) -> std::io::Result<()> {
     std::thread::Builder::new().name("close".to_owned()).spawn(move || drop(client)).map(drop)
 }

@@ -45,6 +45,12 @@ pub enum GroupProtocol {
 }
 
 impl Connection {
+    /// To those servers. A property may hold several, as a variable gives them.
+    pub fn new(bootstrap_servers: &str, properties: &[Property]) -> Self {
+        let properties = properties.iter().flat_map(Property::all).collect();
+        Self { bootstrap_servers: bootstrap_servers.to_owned(), properties }
+    }
+
     /// What every client has.
     fn base(&self) -> ClientConfig {
         let mut config = ClientConfig::new();

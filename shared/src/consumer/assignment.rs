@@ -27,6 +27,8 @@ pub(super) struct Slot {
     /// How many of its keys have as many events waiting as a key may have.
     full_keys: usize,
     pub(super) paused: bool,
+    /// An operator has paused its topic. What is under way of it counts in no window meanwhile: it would hold the others.
+    stands_still: bool,
     /// Where the partition ended when it was assigned, for who stops there.
     pub(super) target: Option<i64>,
 }
@@ -93,6 +95,7 @@ impl Assignment {
             committed: start,
             full_keys: 0,
             paused: false,
+            stands_still: false,
             target,
         };
         self.slots.insert(id, slot);
@@ -102,7 +105,7 @@ impl Assignment {
 
     pub(super) fn remove(&mut self, id: SlotId) -> Option<Slot> {
         let mut slot = self.slots.remove(&id)?;
-        self.window.free(slot.tracker.truncate(-1));
+        slot.free(&mut self.window, |tracker| tracker.truncate(-1));
         self.places.remove(&(slot.topic, slot.partition));
         self.last = None;
         Some(slot)
@@ -131,7 +134,9 @@ impl Assignment {
                 slot.committed.get_or_insert(seen.offset);
                 slot.recent.note(self.batch, seen);
                 slot.next = Offset::Offset(seen.offset + 1);
-                self.window.take(seen.size);
+                if !slot.stands_still {
+                    self.window.take(Freed { events: 1, bytes: seen.size });
+                }
             }
             Received::Behind if slot.recent.has(seen) => return Received::Again,
             Received::Again | Received::Behind => {}
@@ -147,8 +152,8 @@ impl Assignment {
 
     /// A record is settled. Late results of a slot that was let go match nothing.
     pub(super) fn settled(&mut self, id: SlotId, offset: i64) {
-        if let Some(freed) = self.slots.get_mut(&id).and_then(|slot| slot.tracker.settled(offset)) {
-            self.window.free(freed);
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.free(&mut self.window, |tracker| tracker.settled(offset).unwrap_or_default());
         }
     }
 
@@ -174,8 +179,9 @@ impl Assignment {
 
     /// Forgets what of the slot was not started; see [`Tracker::truncate`].
     pub(super) fn truncate(&mut self, id: SlotId, limit: i64) {
-        let freed = self.slots.get_mut(&id).map_or(Freed::default(), |slot| slot.tracker.truncate(limit));
-        self.window.free(freed);
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.free(&mut self.window, |tracker| tracker.truncate(limit));
+        }
     }
 
     pub(super) fn has(&self, id: SlotId) -> bool {
@@ -220,12 +226,25 @@ impl Assignment {
         positions
     }
 
+    /// Hears which topics an operator has paused.
+    pub(super) fn stand_still(&mut self, is_paused: impl Fn(&str) -> bool) {
+        for slot in self.slots.values_mut() {
+            let stands_still = is_paused(slot.topic);
+            if stands_still != slot.stands_still {
+                slot.stands_still = stands_still;
+                let load = slot.tracker.load();
+                if stands_still { self.window.free(load) } else { self.window.take(load) }
+            }
+        }
+    }
+
     /// Which partitions have to be paused now, and which resumed.
     pub(super) fn take_pauses(&mut self, window_full: bool) -> (TopicPartitionList, TopicPartitionList) {
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         for slot in self.slots.values_mut() {
             let longest = if slot.paused { self.longest_span / 2 } else { self.longest_span };
-            let wanted = window_full || slot.full_keys > 0 || slot.tracker.span() > longest;
+            let wanted =
+                window_full || slot.full_keys > 0 || slot.tracker.span() > longest || slot.stands_still;
             if wanted != slot.paused {
                 slot.paused = wanted;
                 let list = if wanted { &mut pause } else { &mut resume };
@@ -251,6 +270,13 @@ impl Assignment {
 }
 
 impl Slot {
+    fn free(&mut self, window: &mut Window, of: impl FnOnce(&mut Tracker) -> Freed) {
+        let freed = of(&mut self.tracker);
+        if !self.stands_still {
+            window.free(freed);
+        }
+    }
+
     /// The position, with the id of the store that answers for everything before it.
     fn add_position(&self, list: &mut TopicPartitionList, store_id: &str) {
         let Some(position) = self.tracker.position() else { return };
@@ -281,6 +307,47 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Catches: a paused topic that is fetched, one whose events hold the window for the others, a window that is larger
+    /// after a pause than before it.
+    #[test]
+    fn a_topic_that_stands_still_is_not_fetched_and_holds_no_other() {
+        let mut assignment = Assignment::new(10, 10_000, "store");
+        let mut assign = |topic, partition| {
+            let owner = Ownership { partition, epoch: 1 };
+            assignment.assign((topic, 0), owner, Some(0), Offset::Offset(0), None)
+        };
+        let (still, other) = (assign("still", 1), assign("other", 2));
+        let seen = |offset| Seen { offset, timestamp: None, size: 10 };
+        assert!((0..10).all(|offset| assignment.received(still, seen(offset)) == Received::New));
+        assert!(assignment.window().is_full());
+        assignment.stand_still(|topic| topic == "still");
+        assert_eq!(assignment.window().room(), 10);
+        let names = |list: &TopicPartitionList| {
+            list.elements().iter().map(|element| element.topic().to_owned()).collect::<Vec<_>>()
+        };
+        let (pause, _) = assignment.take_pauses(false);
+        assert_eq!(names(&pause), ["still"]);
+
+        assert!((0..10).all(|offset| assignment.received(other, seen(offset)) == Received::New));
+        let (pause, resume) = assignment.take_pauses(assignment.window().is_full());
+        assert_eq!((names(&pause), names(&resume)), (vec!["other".to_owned()], Vec::new()));
+        // What was under way is finished, and frees what it does not hold.
+        assignment.settled(still, 0);
+        assert_eq!(assignment.window().events(), 10);
+        (0..5).for_each(|offset| assignment.settled(other, offset));
+        let (_, resume) = assignment.take_pauses(assignment.window().is_full());
+        assert_eq!(names(&resume), ["other"], "the window opens, and the topic stands still");
+
+        assignment.stand_still(|_| false);
+        assert_eq!((assignment.window().events(), assignment.window().is_full()), (14, true));
+        (1..10).for_each(|offset| assignment.settled(still, offset));
+        let (_, resume) = assignment.take_pauses(assignment.window().is_full());
+        assert_eq!((names(&resume), assignment.window().events()), (vec!["still".to_owned()], 5));
+        assignment.stand_still(|topic| topic == "other");
+        assignment.remove(other);
+        assert_eq!(assignment.window().events(), 0);
+    }
 
     /// Catches: a member that ends, healthy, because librdkafka went back to the beginning of a batch in a rebalance.
     #[test]

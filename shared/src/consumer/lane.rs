@@ -8,6 +8,7 @@ mod beginning;
 mod braking;
 mod changed;
 mod deferring;
+mod pausing;
 mod settling;
 mod slots;
 mod under_way;
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 
 use self::beginning::Beginning;
 use self::deferring::Loading;
+use self::pausing::Aside;
 use self::settling::{Settling, Then, Unsettled};
 use self::slots::Slots;
 use self::under_way::{UnderWay, Work};
@@ -36,6 +38,7 @@ use super::handler::HandleError;
 use super::handlers::Handlers;
 use super::key_queues::{KeyQueues, Load};
 use super::outcome::Outcome;
+use super::pauses::SharedPauses;
 use super::retry::RetryPolicy;
 use super::{Counts, Key, OnDead, SlotId, Unhandled};
 use crate::dead_letter;
@@ -142,6 +145,7 @@ pub(super) struct Common {
     pub(super) relay: Arc<Notify>,
     pub(super) counts: Arc<Counts>,
     pub(super) brake: SharedBrake,
+    pub(super) pauses: SharedPauses,
 }
 
 pub(super) struct Lane {
@@ -164,6 +168,7 @@ pub(super) struct Lane {
     /// Nothing that is ready may start before the brake says that something has changed.
     is_braked: bool,
     brake_changed: watch::Receiver<()>,
+    aside: Aside,
 }
 
 impl Lane {
@@ -189,6 +194,7 @@ impl Lane {
             runs_ahead: common.handlers.are_all_pure() && common.on_dead == OnDead::FlowOn,
             is_braked: false,
             brake_changed: common.brake.subscribe(),
+            aside: Aside::new(common.pauses.subscribe()),
             common,
         }
     }
@@ -218,6 +224,7 @@ impl Lane {
                     self.take_due();
                     Ok(())
                 }
+                () = self.aside.changed() => { self.take_back(); Ok(()) }
                 () = braking::may_have_changed(&self.common.brake, &mut self.brake_changed), if self.is_braked => { self.is_braked = false; Ok(()) }
             };
             if let Err(error) = step {
@@ -232,7 +239,7 @@ impl Lane {
         self.start_ready();
         self.beginning.start();
         self.settling.start();
-        self.loading.start(self.queues.ready());
+        self.loading.start(self.queues.ready() + self.aside.loaded());
         // Before the report: who hears that all is settled must not find that nothing waits any more.
         self.common.counts.blocked(&mut self.slots.blocked_keys, self.blocked.len());
         self.report_settled();

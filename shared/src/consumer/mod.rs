@@ -18,6 +18,8 @@
 //!   the highest offset started, commits, and only then lets go.
 //! - A bad record stops nothing: it is dead in the ledger, its letter in the outbox, in one transaction.
 //! - An outage is not a poison record: `brake.rs`.
+//! - What an operator has paused starts nothing, also after a restart: `pauses.rs`; its events are put aside in
+//!   `lane/pausing.rs`, so that all others go on.
 //!
 //! What breaks the order of a key: a partition count that changes (it is logged). What breaks "repeats nothing": kill -9, or
 //! handlers that outlast the deadline; both are repeats of handlers, never of effects, and never losses.
@@ -34,6 +36,7 @@ mod handlers;
 mod key_queues;
 mod lane;
 mod outcome;
+mod pauses;
 mod poll;
 mod rebalance;
 mod recent;
@@ -60,6 +63,7 @@ pub use crate::store::{Effects, Migration, Schema, Statement, Value};
 use self::brake::SharedBrake;
 use self::key_queues::Load;
 use self::lane::{Common, Lane};
+use self::pauses::SharedPauses;
 use self::poll::PollThread;
 use crate::client::{Connection, Group};
 use crate::relay::Relay;
@@ -163,7 +167,15 @@ pub async fn run(
     };
     let relay = Relay::start(connection, Arc::clone(&store))?;
     let common = common(&options, handlers, Arc::clone(&store), relay.bell(), Arc::clone(&counts))?;
+    let common = Arc::new(common);
+    // Before the first event: what was paused when the last run ended stays so.
+    tokio::select! {
+        looked = pauses::look(&common.pauses, &*store, &options.group.id) => looked?,
+        () = &mut shutdown => return Ok(counts.summary()),
+    }
     let (deadline, until_caught_up) = (options.shutdown_deadline, options.until_caught_up);
+    let mut watching = tokio::task::JoinSet::new();
+    watching.spawn(pauses::watch(Arc::clone(&common), store, options.group.id.clone()));
     let mut threads = Threads::start(connection, options, common)?;
 
     let result = tokio::select! {
@@ -229,7 +241,9 @@ fn common(
         longest_attempt: options.handler_timeout.saturating_add(Duration::from_secs(1)),
         concurrency: options.concurrency,
     };
+    let topics = options.topics.iter().map(ToString::to_string).collect();
     Ok(Common {
+        pauses: SharedPauses::new(topics, handlers.patterns().map(ToString::to_string).collect()),
         brake: SharedBrake::new(settings, handlers.len()),
         handlers,
         unhandled: options.unhandled,
@@ -279,8 +293,7 @@ impl Drop for Threads {
 }
 
 impl Threads {
-    fn start(connection: &Connection, options: Options, common: Common) -> anyhow::Result<Self> {
-        let common = Arc::new(common);
+    fn start(connection: &Connection, options: Options, common: Arc<Common>) -> anyhow::Result<Self> {
         let (reports, from_lanes) = std_mpsc::channel();
         let (mut inboxes, mut lanes) = (Vec::new(), tokio::task::JoinSet::new());
         for _ in 0..options.lanes {

@@ -31,7 +31,7 @@ use super::rebalance::{Change, Changes};
 use super::{Options, SlotId};
 use crate::client::Connection;
 use crate::raw::{BatchConsumer, FetchError, Fetched};
-use crate::store::StoreError;
+use crate::store::{Pausable, Pause, StoreError};
 use crate::topic::Topic;
 
 /// Records are handed to the lanes at the latest when there are so many.
@@ -170,6 +170,7 @@ impl PollThread {
         self.prune();
         self.watch();
         self.check_fenced()?;
+        self.check_paused()?;
         self.failed.clone().map_or(Ok(()), |error| Err(anyhow::Error::new(error).context("the store failed")))
     }
 
@@ -283,6 +284,19 @@ impl PollThread {
         Ok(())
     }
 
+    /// Who ends when a backlog is handled would wait for an operator, and whoever waits for the end would not know why.
+    fn check_paused(&self) -> anyhow::Result<()> {
+        let Some(Pause { what, name, since }) = self.common.pauses.first() else { return Ok(()) };
+        anyhow::ensure!(
+            !self.options.until_caught_up,
+            "the {} {name} is paused since {since:.0}, so that --until-caught-up would not come to its end: resume it first, \
+             see `service-b {} list`",
+            what.as_str(),
+            if what == Pausable::Topic { "streams" } else { "handlers" }
+        );
+        Ok(())
+    }
+
     /// Has rows deleted that nobody will ask for again, now and then, while everything else goes on.
     fn prune(&mut self) {
         let is_busy = self.pruning.as_ref().is_some_and(|pruning| !pruning.is_finished());
@@ -303,6 +317,7 @@ impl PollThread {
     /// Pauses and resumes. A full window is first waited out for a moment; while partitions are paused, reports
     /// are waited for here, so that the first one that makes room is acted on at once.
     fn hold_back(&mut self) {
+        self.assignment.stand_still(|topic| self.common.pauses.holds_topic(topic));
         let give_up = Instant::now() + BEFORE_PAUSE;
         while self.assignment.window().is_full() && self.wait_for_report(give_up) {}
         let hold = self.assignment.window().is_full() || !self.common.brake.intake_flows();

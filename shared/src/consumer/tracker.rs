@@ -81,6 +81,15 @@ impl Tracker {
         self.ahead
     }
 
+    /// What is under way and not settled.
+    pub(super) fn load(&self) -> Freed {
+        let open = self.entries.iter().filter(|entry| !entry.settled);
+        open.fold(Freed::default(), |load, entry| Freed {
+            events: load.events + 1,
+            bytes: load.bytes + entry.size as usize,
+        })
+    }
+
     /// Forgets what lies above the limit and was not settled: it will be received again by whoever comes next.
     pub(super) fn truncate(&mut self, limit: i64) -> Freed {
         let mut freed = Freed::default();

@@ -16,9 +16,9 @@ impl Window {
         Self { most: Freed { events, bytes }, used: Freed::default(), full: false }
     }
 
-    pub(super) fn take(&mut self, bytes: usize) {
-        self.used.events += 1;
-        self.used.bytes += bytes;
+    pub(super) fn take(&mut self, load: Freed) {
+        self.used.events += load.events;
+        self.used.bytes += load.bytes;
         self.full |= self.used.events >= self.most.events || self.used.bytes >= self.most.bytes;
     }
 
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn is_full_at_the_limit_and_open_again_at_half() {
         let mut window = Window::new(4, 1000);
-        (0..4).for_each(|_| window.take(1));
+        (0..4).for_each(|_| window.take(Freed { events: 1, bytes: 1 }));
         assert!(window.is_full());
         window.free(Freed { events: 1, bytes: 1 });
         assert!(window.is_full(), "one free place is no reason to start fetching again");
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn bytes_bound_it_too_and_one_record_always_fits() {
         let mut window = Window::new(1000, 10);
-        window.take(50);
+        window.take(Freed { events: 1, bytes: 50 });
         assert!(window.is_full());
         window.free(Freed { events: 1, bytes: 50 });
         assert!(!window.is_full());

@@ -72,6 +72,7 @@ mod identity;
 pub(crate) mod operate;
 mod outbox;
 mod patience;
+mod pauses;
 mod postgres;
 mod query;
 mod row;
@@ -94,6 +95,8 @@ pub(crate) use self::follow_up::follow_ups;
 pub(crate) use self::identity::Identity;
 pub(crate) use self::outbox::{Advance, OutboxRecord, OutboxRow, Remaining, SourcePosition};
 pub(crate) use self::patience::until_available;
+pub(crate) use self::pauses::PauseTable;
+pub use self::pauses::{Pausable, Pause, Pauses};
 pub(crate) use self::query::{Bisection, Entry, Look, OperationRow, Query, Question, Window};
 pub use self::row::Status;
 pub(crate) use self::row::{
@@ -174,4 +177,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
 
     /// Takes or renews the right to relay, for that long. `false` where another holds it.
     fn lease(&self, holder: &str, term: Duration) -> Answer<'_, bool>;
+
+    /// What operators have paused. `None` where there is no such table.
+    fn pause_table(&self) -> Option<&dyn PauseTable> {
+        None
+    }
 }

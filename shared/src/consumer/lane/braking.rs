@@ -35,6 +35,7 @@ impl Lane {
                 Permission::Granted => self.start(work),
                 // A stop does not wait for the brake: the next owner has what did not start.
                 _ if self.slots.is_finishing(work.slot) => self.drop_key(&work),
+                Permission::NotThis if self.is_paused(&work) => self.put_aside(work),
                 Permission::NotThis => not_these.push(work),
                 Permission::NotNow => {
                     self.is_braked = true;
@@ -49,6 +50,9 @@ impl Lane {
     }
 
     pub(super) fn may_start(&self, work: &Work) -> Permission {
+        if self.is_paused(work) {
+            return Permission::NotThis;
+        }
         match work.handler {
             Some(handler) => self.common.brake.may_start(handler, work.key.0, work.row.is_none()),
             None if self.common.brake.intake_flows() => Permission::Granted,
@@ -57,7 +61,7 @@ impl Lane {
     }
 
     /// Drops the event, and what waits behind it here: none has started.
-    fn drop_key(&mut self, work: &Work) {
+    pub(super) fn drop_key(&mut self, work: &Work) {
         let (waiting, _) = self.queues.take_waiting(work.key);
         self.queues.done(work.key);
         self.slots.closed(work.slot, 1 + waiting.len());

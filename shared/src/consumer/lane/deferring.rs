@@ -135,6 +135,7 @@ impl Lane {
     }
 
     pub(super) fn next(&mut self, next: Next) {
+        let Some(next) = self.hold_row(next) else { return };
         match next {
             Next::Load(slot, key, row) if self.blocked.is_head(key, row) => {
                 self.loading.heads.push_back((slot, key, row));
@@ -186,6 +187,7 @@ impl Lane {
         for key in self.blocked.keys_of(slot) {
             self.defer_waiting(slot, key);
         }
+        self.drop_aside(slot);
     }
 
     /// The member has lost the slot: what it still did for it must not go on beside its next owner.
@@ -196,6 +198,7 @@ impl Lane {
         self.beginning.forget(slot);
         self.queues.forget(slot);
         self.blocked.forget(slot);
+        self.forget_aside(slot);
         self.loading.heads.retain(|(other, ..)| *other != slot);
         self.loading.scheduled.retain(|(other, ..)| *other != slot);
         let under_way = std::mem::take(&mut self.under_way);

@@ -1,6 +1,7 @@
 //! Lanes without Kafka, on a clock that stands still unless everybody waits: times are exact.
 
 mod ledger;
+mod pausing;
 mod random;
 
 use std::sync::Mutex;
@@ -84,6 +85,7 @@ struct Rig {
     ledger: Arc<Ledger>,
     journal: Arc<Mutex<Journal>>,
     counts: Arc<Counts>,
+    common: Arc<Common>,
     settled: Vec<i64>,
     others: Vec<FromLane>,
     /// Another one each time that the partition is handed over, as its epoch is.
@@ -128,6 +130,7 @@ impl Rig {
             dead_letters: HashMap::from([("t".to_owned(), "dlq.group.t".parse().expect("a topic"))]),
             relay: Arc::default(),
             counts: Arc::clone(&counts),
+            pauses: SharedPauses::new(vec!["t".to_owned()], vec!["*".to_owned()]),
         };
         change(&mut common);
         let common = Arc::new(common);
@@ -140,7 +143,8 @@ impl Rig {
             })
             .collect();
         let (settled, others) = (Vec::new(), Vec::new());
-        let rig = Self { lanes, reports, ledger, journal, counts, settled, others, slot: SLOT, epoch: 0 };
+        let (slot, epoch) = (SLOT, 0);
+        let rig = Self { lanes, reports, ledger, journal, counts, common, settled, others, slot, epoch };
         rig.take(&[], &[]);
         rig
     }

@@ -26,6 +26,7 @@ mod migrate;
 mod operate;
 mod outbox;
 mod parameter;
+mod pauses;
 mod prune;
 mod query;
 mod read;
@@ -49,7 +50,7 @@ use self::session::{Session, field};
 use super::operate::{Cancelled, Operate, Operated, Operation};
 use super::{
     Advance, Answer, Assigned, Assignee, Change, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
-    Remaining, RowId, Schema, Settlement, SourcePosition, Status, Store, StoreError, Verdict,
+    PauseTable, Remaining, RowId, Schema, Settlement, SourcePosition, Status, Store, StoreError, Verdict,
 };
 
 /// The numbers that stand for what a deferred row waits for: never to be changed, only added to.
@@ -206,6 +207,10 @@ impl Store for Postgres {
             Ok(self.outbox.transaction(held).await?)
         }
         .boxed()
+    }
+
+    fn pause_table(&self) -> Option<&dyn PauseTable> {
+        Some(self)
     }
 }
 

@@ -8,6 +8,7 @@ mod migrate;
 mod names;
 mod operate;
 mod outbox;
+mod pauses;
 mod prune;
 mod query;
 mod read;
@@ -30,7 +31,7 @@ use self::worker::Worker;
 use super::operate::{Cancelled, Operate, Operated, Operation};
 use super::{
     Advance, Answer, Assigned, Assignee, Change, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
-    Remaining, RowId, Schema, Settlement, SourcePosition, Store, StoreError, Verdict,
+    PauseTable, Remaining, RowId, Schema, Settlement, SourcePosition, Store, StoreError, Verdict,
 };
 
 /// How long to wait for other processes' transactions, which take milliseconds.
@@ -150,6 +151,10 @@ impl Store for SqliteStore {
     fn lease(&self, holder: &str, term: Duration) -> Answer<'_, bool> {
         let holder = holder.to_owned();
         self.writer.ask(move |file| file.ask(|connection, _| Ok(outbox::lease(connection, &holder, term)?)))
+    }
+
+    fn pause_table(&self) -> Option<&dyn PauseTable> {
+        Some(self)
     }
 }
 

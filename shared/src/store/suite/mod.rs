@@ -12,6 +12,7 @@ mod hostile;
 mod many;
 mod operating;
 mod outbox;
+mod pausing;
 mod pruning;
 mod query;
 mod settling;
@@ -30,6 +31,7 @@ pub(crate) use self::hostile::*;
 pub(crate) use self::many::*;
 pub(crate) use self::operating::*;
 pub(crate) use self::outbox::*;
+pub(crate) use self::pausing::*;
 pub(crate) use self::pruning::*;
 pub(crate) use self::query::*;
 pub(crate) use self::settling::*;
@@ -197,6 +199,9 @@ macro_rules! scenarios {
             a_number_of_the_outbox_is_never_used_again
             the_lease_has_one_holder
             the_lease_expires
+            a_pause_is_there_for_every_member_and_later
+            each_pause_ends_by_itself
+            paused_twice_is_paused_since_the_first_time
             an_empty_key_is_no_null_key
             ids_do_not_collide
             sources_and_ids_do_not_flow_into_each_other

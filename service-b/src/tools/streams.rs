@@ -1,0 +1,160 @@
+//! `streams`: topics, how they flow, and what an operator does with them.
+
+mod delete;
+
+use std::collections::HashMap;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use shared::client::{Place, watch};
+use shared::listing::{self, Row};
+use shared::store::Pausable;
+use shared::telemetry::{LogFormat, Printable};
+use shared::topic::Topic;
+
+use super::StoreArgs;
+use super::describe::{self, Describe};
+use super::kafka::KafkaArgs;
+use super::pausing::{self, Pausing};
+
+/// What can be done with streams.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// List the topics
+    #[command(after_help = "Example:\n  service-b streams list --output json")]
+    List(List),
+    /// Show a topic's partitions, lag, rates and owners
+    ///
+    /// Positions are sampled for a while; rates and time to drain come from a line through the samples (least squares),
+    /// and where that fits badly there is no prediction. `behind` is how long ago the record was written at which the
+    /// group stands.
+    #[command(after_help = "Example:\n  service-b streams describe topic1 --for 10s")]
+    Describe(OfTopic),
+    /// Stop handling a topic, in all members and across restarts; what is under way is finished
+    #[command(after_help = "Example:\n  service-b streams pause topic1")]
+    Pause(Pausing),
+    /// Go on with a topic
+    #[command(after_help = "Example:\n  service-b streams resume topic1")]
+    Resume(Pausing),
+    /// Delete a partition's records below an offset; the ledger keeps its rows
+    #[command(after_help = "Example:\n  service-b streams truncate topic1 --partition 0 --before 1000")]
+    Truncate(delete::Truncate),
+    /// Delete a key's records from a compacted topic, by a tombstone
+    #[command(after_help = "Example:\n  service-b streams delete-key settings --key customer-7")]
+    DeleteKey(delete::DeleteKey),
+}
+
+/// The settings of `streams list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Kafka's own topics, too
+    #[arg(long)]
+    internal: bool,
+
+    /// How many at most
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+
+    /// Go on behind this name: the last one of the page before
+    #[arg(long, value_name = "TOPIC")]
+    after: Option<String>,
+
+    #[command(flatten)]
+    kafka: KafkaArgs,
+
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+/// The settings of `streams describe`.
+#[derive(Debug, Args)]
+pub struct OfTopic {
+    /// The topic
+    topic: Topic,
+
+    #[command(flatten)]
+    describe: Describe,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    topic: String,
+    partitions: usize,
+    /// From the first to the last offset, gaps included.
+    records: i64,
+    paused: Option<String>,
+}
+
+impl Row for Listed {
+    const COLUMNS: &'static [&'static str] = &["topic", "partitions", "records", "state"];
+
+    fn cells(&self) -> Vec<String> {
+        let state = self.paused.clone().unwrap_or_default();
+        vec![Printable(&self.topic).to_string(), self.partitions.to_string(), self.records.to_string(), state]
+    }
+}
+
+impl Verb {
+    pub(super) fn log_format(&self) -> LogFormat {
+        match self {
+            Self::List(list) => list.store.common.log_format,
+            Self::Describe(of) => of.describe.store.common.log_format,
+            Self::Pause(pausing) | Self::Resume(pausing) => pausing.store.common.log_format,
+            Self::Truncate(truncate) => truncate.common.log_format,
+            Self::DeleteKey(delete) => delete.common.log_format,
+        }
+    }
+
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::List(list) => list.run().await,
+            Self::Describe(of) => describe::stream(of.describe, of.topic).await,
+            Self::Pause(pausing) => {
+                // A name that no topic can have would be kept for ever.
+                pausing.name.parse::<Topic>()?;
+                pausing.pause(Pausable::Topic).await
+            }
+            Self::Resume(pausing) => pausing.resume(Pausable::Topic).await,
+            Self::Truncate(truncate) => truncate.run().await,
+            Self::DeleteKey(delete) => delete.run().await,
+        }
+    }
+}
+
+impl List {
+    async fn run(self) -> anyhow::Result<()> {
+        let Self { internal, limit, after, kafka, store } = self;
+        let (streams, ends) = watch(&kafka.connection(), &store.group, move |watcher| {
+            let wanted = |topic: &str| {
+                (internal || !topic.starts_with("__")) && after.as_deref().is_none_or(|after| topic > after)
+            };
+            let streams = watcher.streams()?.into_iter().filter(|stream| wanted(&stream.topic));
+            let streams: Vec<_> = streams.take(limit as usize).collect();
+            let places: Vec<Place> = streams
+                .iter()
+                .flat_map(|stream| {
+                    stream.partitions.iter().map(|partition| (stream.topic.clone(), *partition))
+                })
+                .collect();
+            let ends = watcher.ends(&places)?;
+            Ok((streams, places.into_iter().zip(ends).collect::<Vec<_>>()))
+        })
+        .await?;
+        let mut records: HashMap<&str, i64> = HashMap::new();
+        for ((topic, _), ends) in &ends {
+            let records = records.entry(topic).or_default();
+            *records = i64::saturating_add(*records, ends.high - ends.low);
+        }
+        let pauses = pausing::paused(&store).await;
+        let rows: Vec<Listed> = streams
+            .iter()
+            .map(|stream| Listed {
+                topic: stream.topic.clone(),
+                partitions: stream.partitions.len(),
+                records: records.get(&*stream.topic).copied().unwrap_or(0),
+                paused: pausing::since(&pauses, Pausable::Topic, &stream.topic),
+            })
+            .collect();
+        Ok(listing::print(&mut std::io::stdout().lock(), &rows, store.common.output)?)
+    }
+}
