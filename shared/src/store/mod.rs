@@ -72,7 +72,7 @@ mod identity;
 mod outbox;
 mod patience;
 mod postgres;
-mod query;
+pub(crate) mod query;
 mod row;
 mod splitter;
 mod sqlite;
