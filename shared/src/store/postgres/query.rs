@@ -12,9 +12,7 @@ use super::error::Trouble;
 use super::parameter::{Bytes, Column};
 use super::session::{Session, field, string};
 use super::status;
-use crate::store::{
-    Answer, Bisection, Entry, Filter, Look, OperationRow, Query, Question, Status, StoreError, Window,
-};
+use crate::store::{Answer, Entry, Filter, Look, OperationRow, Query, Question, Status, StoreError, Window};
 
 /// A database that is asked, and not written.
 #[derive(Debug)]
@@ -98,17 +96,20 @@ async fn range(session: &Session, window: Window) -> Result<Range<i64>, Trouble>
     Ok(rows)
 }
 
+/// The [`Bisection`](crate::store::Bisection) in one statement: thirty answers over a network would take longer than a page.
 async fn boundary(session: &Session, rows: Range<i64>, moment: i64) -> Result<i64, Trouble> {
-    let next = "select number, (extract(epoch from first_seen) * 1000)::bigint from event_store.ledger
-        where number >= $1 order by number limit 1";
-    let mut bisection = Bisection::new(rows, moment);
-    while let Some(asked) = bisection.asks() {
-        let found = session.query(next, &[&asked]).await?;
-        let found =
-            found.first().map(|row| Ok::<_, Trouble>((field(row, 0)?, field(row, 1)?))).transpose()?;
-        bisection.answer(asked, found);
-    }
-    Ok(bisection.found())
+    let bisected = "with recursive steps (low, high) as (
+            values ($1::bigint, $2::bigint)
+            union all
+            select case when n.seen < $3 then n.number + 1 else s.low end,
+                case when n.seen < $3 then s.high else s.middle end
+            from (select low, high, low + (high - low) / 2 as middle from steps where low < high) as s
+            left join lateral (
+                select number, (extract(epoch from first_seen) * 1000)::bigint as seen from event_store.ledger
+                where number >= s.middle and number < s.high order by number limit 1) as n on true)
+        select low from steps where low >= high";
+    let found = session.query(bisected, &[&rows.start, &rows.end, &moment]).await?;
+    found.first().map_or(Ok(rows.end), |row| field(row, 0))
 }
 
 /// The columns of an [`Entry`], in its order; of `l`, the ledger, and `p`, its partitions.
