@@ -23,6 +23,7 @@ pub use crate::store::{Filter, Status, moment};
 
 use self::reasons::Reasons;
 use self::walk::Walk;
+use crate::store::query::LOOKED_AT;
 use crate::store::{self, Query, StoreError, StoreUrl};
 
 /// The events of one group, in a store that is there.
@@ -41,9 +42,6 @@ pub struct Page {
     /// Where the next page begins: below that row. `None` where all rows were looked at.
     pub next: Option<i64>,
 }
-
-/// How many rows a histogram takes at a time, at most.
-const AT_ONCE: usize = 5_000;
 
 impl Desk {
     /// Opens a store that is there.
@@ -104,7 +102,7 @@ impl Desk {
     pub async fn reasons(&self, filter: &Filter) -> Result<Vec<ReasonRow>, StoreError> {
         let mut walk = self.walk(filter, None, false).await?;
         let mut reasons = Reasons::default();
-        while let Some(entries) = walk.next(AT_ONCE).await? {
+        while let Some(entries) = walk.next(LOOKED_AT).await? {
             for entry in &entries {
                 reasons.add(entry.reason.as_deref().unwrap_or_default(), entry.settled.unwrap_or(entry.seen));
             }

@@ -4,7 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::FullEvent;
+use crate::store::query::LOOKED_AT;
 use crate::store::{Entry, Filter, Query, Question, StoreError, Window};
+
+/// How many rows a transaction looks at, at least.
+const LEAST: usize = 100;
 
 /// A way through the rows that a filter leaves.
 #[derive(Debug)]
@@ -29,7 +33,7 @@ impl Walk {
         };
         end = end.min(below.unwrap_or(i64::MAX));
         let filter = Arc::new(filter.clone());
-        let question = Question { group, filter, rows: start..end, limit: 0, with_records };
+        let question = Question { group, filter, rows: start..end, limit: 0, look_at: 0, with_records };
         Ok(Self { query, question, is_over: start >= end })
     }
 
@@ -38,7 +42,11 @@ impl Walk {
         if self.is_over {
             return Ok(None);
         }
-        let look = self.query.look(Question { limit, ..self.question.clone() }).await?;
+        let look_at = self.question.look_at.max(limit.max(LEAST)).min(LOOKED_AT);
+        let limit = limit.min(look_at);
+        let look = self.query.look(Question { limit, look_at, ..self.question.clone() }).await?;
+        // Where little is found, more is looked at: and where all that is asked for is found at once, no more than that.
+        self.question.look_at = if look.entries.len() == limit { LEAST } else { 4 * look_at };
         match look.below {
             Some(row) => self.question.rows.end = row,
             None => self.is_over = true,

@@ -70,6 +70,8 @@ pub(crate) struct Question {
     pub(crate) filter: Arc<Filter>,
     pub(crate) rows: Range<i64>,
     pub(crate) limit: usize,
+    /// How many rows may be looked at to find them.
+    pub(crate) look_at: usize,
     pub(crate) with_records: bool,
 }
 

@@ -12,10 +12,7 @@ use super::error::Trouble;
 use super::parameter::{Bytes, Column};
 use super::session::{Session, field, string};
 use super::status;
-use crate::store::query::LOOKED_AT;
-use crate::store::{
-    Answer, Bisection, Entry, Filter, Look, OperationRow, Query, Question, Status, StoreError, Window,
-};
+use crate::store::{Answer, Entry, Filter, Look, OperationRow, Query, Question, Status, StoreError, Window};
 
 /// A database that is asked, and not written.
 #[derive(Debug)]
@@ -99,17 +96,20 @@ async fn range(session: &Session, window: Window) -> Result<Range<i64>, Trouble>
     Ok(rows)
 }
 
+/// The [`Bisection`](crate::store::Bisection) in one statement: thirty answers over a network would take longer than a page.
 async fn boundary(session: &Session, rows: Range<i64>, moment: i64) -> Result<i64, Trouble> {
-    let next = "select number, (extract(epoch from first_seen) * 1000)::bigint from event_store.ledger
-        where number >= $1 order by number limit 1";
-    let mut bisection = Bisection::new(rows, moment);
-    while let Some(asked) = bisection.asks() {
-        let found = session.query(next, &[&asked]).await?;
-        let found =
-            found.first().map(|row| Ok::<_, Trouble>((field(row, 0)?, field(row, 1)?))).transpose()?;
-        bisection.answer(asked, found);
-    }
-    Ok(bisection.found())
+    let bisected = "with recursive steps (low, high) as (
+            values ($1::bigint, $2::bigint)
+            union all
+            select case when n.seen < $3 then n.number + 1 else s.low end,
+                case when n.seen < $3 then s.high else s.middle end
+            from (select low, high, low + (high - low) / 2 as middle from steps where low < high) as s
+            left join lateral (
+                select number, (extract(epoch from first_seen) * 1000)::bigint as seen from event_store.ledger
+                where number >= s.middle and number < s.high order by number limit 1) as n on true)
+        select low from steps where low >= high";
+    let found = session.query(bisected, &[&rows.start, &rows.end, &moment]).await?;
+    found.first().map_or(Ok(rows.end), |row| field(row, 0))
 }
 
 /// The columns of an [`Entry`], in its order; of `l`, the ledger, and `p`, its partitions.
@@ -132,10 +132,9 @@ macro_rules! looked_at {
             select ",
             columns!(),
             ", case when $14 then l.packed end
-            from asked
-            cross join lateral (select * from event_store.ledger where number = asked.number limit 1) as l
-            cross join lateral (select * from event_store.partition where number = l.partition limit 1) as p
-            where (cardinality($2::smallint[]) = 0 or l.status = any($2::smallint[]))
+            from asked as l join event_store.partition as p on p.number = l.partition
+            where l.group_number = $1
+                and (cardinality($2::smallint[]) = 0 or l.status = any($2::smallint[]))
                 and ($6::text is null or p.topic = $6)
                 and ($7::bytea is null or l.key = $7)
                 and ($8::bytea is null or l.source = $8)
@@ -152,24 +151,23 @@ macro_rules! looked_at {
     };
 }
 
-/// By number. The limit is within, so that what is looked at is bounded.
+/// By number, of all groups: with a condition on more than the number, PostgreSQL would rather sort the whole ledger.
 const BY_NUMBER: &str = looked_at!(
-    "select number from event_store.ledger where group_number = $1 and number >= $3 and number < $4
-        order by number desc limit $5"
+    "select * from event_store.ledger where number >= $3 and number < $4 order by number desc limit $5"
 );
 
 /// By status, of those that the index holds: it is used because its condition is repeated.
 const BY_STATUS: &str = looked_at!(
-    "select n.number from unnest($2::smallint[]) as s (status)
+    "select n.* from unnest($2::smallint[]) as s (status)
         cross join lateral (
-            select number from event_store.ledger
+            select * from event_store.ledger
             where group_number = $1 and status = s.status and status <> 2 and number >= $3 and number < $4
             order by number desc limit $5) as n
         order by n.number desc limit $5"
 );
 
 async fn look(session: &Session, question: &Question) -> Result<Look, Trouble> {
-    let Question { group, filter, rows, limit, with_records } = question;
+    let Question { group, filter, rows, limit, look_at, with_records } = question;
     if *limit == 0 || rows.is_empty() {
         return Ok(Look { entries: Vec::new(), below: None });
     }
@@ -190,7 +188,7 @@ async fn look(session: &Session, question: &Question) -> Result<Look, Trouble> {
                 &status,
                 &rows.start,
                 &rows.end,
-                &(LOOKED_AT as i64),
+                &(*look_at as i64),
                 topic,
                 &key,
                 &source,
@@ -207,7 +205,7 @@ async fn look(session: &Session, question: &Question) -> Result<Look, Trouble> {
     let mut look = Look { entries: Vec::with_capacity(found.len()), below: None };
     for row in &found {
         let looked_at: i64 = field(row, LOOKED)?;
-        look.below = if looked_at == LOOKED_AT as i64 { field(row, LOOKED + 1)? } else { None };
+        look.below = if looked_at == *look_at as i64 { field(row, LOOKED + 1)? } else { None };
         if field::<Option<i64>>(row, 0)?.is_some() {
             look.entries.push(entry(row)?);
         }

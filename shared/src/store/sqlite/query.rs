@@ -16,7 +16,6 @@ use super::file::{File, Role};
 use super::ledger::Id;
 use super::names::{Name, Names};
 use super::worker::Worker;
-use crate::store::query::LOOKED_AT;
 use crate::store::{
     Answer, Bisection, Entry, Filter, Look, OperationRow, Query, Question, Status, StoreError, Window,
 };
@@ -114,7 +113,7 @@ mod column {
 const COLUMNS: &str = "row, partition, status, seen, type, scope, key, reason, offset, id, wait, attempts, redrives, time, due, settled";
 
 fn look(connection: &Connection, names: &mut Names, question: &Question) -> Result<Look> {
-    let Question { group, filter, rows, limit, with_records } = question;
+    let Question { group, filter, rows, limit, look_at, with_records } = question;
     let mut asking = Asking::new(connection, names, *group, filter)?;
     let mut look = Look { entries: Vec::new(), below: None };
     if *limit == 0 || rows.is_empty() {
@@ -126,7 +125,7 @@ fn look(connection: &Connection, names: &mut Names, question: &Question) -> Resu
         if asking.matches(row)? {
             look.entries.push(asking.entry(row)?);
         }
-        let is_enough = look.entries.len() == *limit || looked_at == LOOKED_AT;
+        let is_enough = look.entries.len() == *limit || looked_at == *look_at;
         look.below = if is_enough { Some(row.get(column::ROW)?) } else { None };
         Ok::<_, rusqlite::Error>(is_enough)
     };
