@@ -12,6 +12,8 @@ use shared::listing::Output;
 use shared::store::StoreUrl;
 use shared::topic::Topic;
 
+use crate::command;
+
 const EXAMPLES: &str = "\
 Examples:
   service-a                                          event_0 to event_9, one a second
@@ -21,6 +23,7 @@ Examples:
   service-a --from orders.jsonl --outbox sqlite:outbox.db
                                                      each line once, also if it is killed and started again
   service-a --from orders.jsonl --dry-run | head     look first; needs no broker
+  service-a command send ping                        ask service-b who it is
 
 Exit codes: 0 all that was published was acknowledged, 1 it was not, 2 wrong usage.";
 
@@ -39,6 +42,38 @@ enum Command {
     /// Publish events (what happens without a command, too)
     #[command(after_help = EXAMPLES)]
     Publish(Box<Config>),
+    /// Ask a service to do something
+    #[command(subcommand)]
+    Command(command::Verb),
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Asked {
+    /// To publish events.
+    Publish(Box<Config>),
+    /// To ask a service for something.
+    Command(command::Verb),
+}
+
+impl Asked {
+    /// What the process's own arguments ask for. Wrong usage ends the process with exit code 2.
+    pub fn from_args() -> Self {
+        let cli = shared::config::parse::<Cli>();
+        let asked = match cli.command {
+            Some(Command::Command(verb)) => Self::Command(verb),
+            Some(Command::Publish(config)) => Self::Publish(config),
+            None => Self::Publish(Box::new(cli.config)),
+        };
+        let checked = match &asked {
+            Self::Publish(config) => config.check(),
+            Self::Command(verb) => verb.check(),
+        };
+        if let Err(reason) = checked {
+            Cli::command().error(ErrorKind::ArgumentConflict, reason).exit()
+        }
+        asked
+    }
 }
 
 /// Everything that can be set. Flag over environment variable over `--config` file over default.
@@ -127,15 +162,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// The process's own settings. Wrong usage ends the process with exit code 2.
-    pub fn from_args() -> Self {
-        let config = shared::config::parse::<Cli>().into_config();
-        if let Err(reason) = config.check() {
-            Cli::command().error(ErrorKind::ArgumentConflict, reason).exit()
-        }
-        config
-    }
-
     /// What no single flag can know.
     ///
     /// # Errors
@@ -167,7 +193,15 @@ impl Cli {
     pub fn into_config(self) -> Config {
         match self.command {
             Some(Command::Publish(config)) => *config,
-            None => self.config,
+            Some(Command::Command(_)) | None => self.config,
+        }
+    }
+
+    /// What a service is asked for, if that is what is wanted.
+    pub fn into_command(self) -> Option<command::Verb> {
+        match self.command {
+            Some(Command::Command(verb)) => Some(verb),
+            _ => None,
         }
     }
 }
@@ -186,7 +220,8 @@ fn bound(text: &str) -> Result<usize, String> {
     }
 }
 
-fn word(text: &str) -> Result<String, String> {
+/// A word without spaces or control characters.
+pub(crate) fn word(text: &str) -> Result<String, String> {
     let good = !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control());
     if good { Ok(text.to_owned()) } else { Err("write at least one character, and no spaces".to_owned()) }
 }

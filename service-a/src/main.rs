@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use service_a::config::Asked;
 use service_a::{Config, report};
 use shared::{shutdown, telemetry};
 
@@ -11,14 +12,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = Config::from_args();
-    telemetry::init(config.common.log_format);
+    let asked = Asked::from_args();
+    match &asked {
+        Asked::Publish(config) => telemetry::init(config.common.log_format),
+        Asked::Command(verb) => telemetry::init_answering(verb.log_format()),
+    }
+    match (asked, shutdown::signalled()) {
+        (Asked::Publish(config), Ok(signal)) => publish(*config, signal).await,
+        (Asked::Command(verb), Ok(signal)) => verb.run(signal).await,
+        (_, Err(error)) => report::failed(&error.into()),
+    }
+}
+
+async fn publish(config: Config, signal: impl Future<Output = ()>) -> ExitCode {
     let (output, dry_run) = (config.output, config.dry_run);
-    let result = match shutdown::signalled() {
-        Ok(signal) => service_a::run(config, signal).await,
-        Err(error) => Err(error.into()),
-    };
-    match result {
+    match service_a::run(config, signal).await {
         Ok(summary) if dry_run => report::exit_code(&summary),
         Ok(summary) => report::close(&summary, output),
         Err(error) => report::failed(&error),

@@ -64,7 +64,9 @@ impl Test {
         self.broker.create_topic(&self.topic, partitions, &[("max.message.bytes", "4194304")]);
         if let Broker::Embedded(_) = self.broker {
             // A member would make it, and wait for five seconds on the way: there is no admin API to answer.
-            self.broker.create_topic(&self.dead_letters(), partitions, &[]);
+            for topic in [self.dead_letters(), self.commands(), self.dead_commands(), self.replies()] {
+                self.broker.create_topic(&topic, partitions, &[]);
+            }
         }
         &self.topic
     }
@@ -72,6 +74,11 @@ impl Test {
     /// Where this group's dead letters go.
     pub fn dead_letters(&self) -> String {
         format!("dlq.{}.{}", self.group, self.topic)
+    }
+
+    /// Where this group's dead commands go.
+    pub fn dead_commands(&self) -> String {
+        format!("dlq.{}.{}", self.group, self.commands())
     }
 
     /// The store of the test's members.
@@ -106,6 +113,30 @@ impl Test {
     pub fn service_a(&self, arguments: &[&str]) -> Process {
         let command = self.command(&beside("service-a"), arguments, &["--topic", &self.topic]);
         self.start("service-a", command)
+    }
+
+    /// Starts `service-a command send` to the test's group.
+    pub fn send(&self, arguments: &[&str]) -> Process {
+        let arguments = [&["command", "send"], arguments].concat();
+        let sender = self.sender();
+        let command =
+            self.command(&beside("service-a"), &arguments, &["--to", &self.group, "--sender", &sender]);
+        self.start("service-a command", command)
+    }
+
+    /// Who sends commands, unless a test says otherwise.
+    fn sender(&self) -> String {
+        format!("{}-sender", self.group)
+    }
+
+    /// By which topic the test's group takes commands.
+    pub fn commands(&self) -> String {
+        format!("{}.commands", self.group)
+    }
+
+    /// By which topic the replies come.
+    pub fn replies(&self) -> String {
+        format!("{}.replies", self.sender())
     }
 
     /// Starts service-b on the test's topic and in its group, with its log as JSON.
@@ -176,7 +207,8 @@ impl Test {
 
 impl Drop for Test {
     fn drop(&mut self) {
-        self.broker.delete_topics(&[self.topic.clone(), self.dead_letters()]);
+        let of_commands = [self.commands(), self.dead_commands(), self.replies()];
+        self.broker.delete_topics(&[&[self.topic.clone(), self.dead_letters()], &of_commands[..]].concat());
         if let Some(server) = &self.server {
             super::database::remove(server, &self.database());
         }

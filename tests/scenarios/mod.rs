@@ -1,6 +1,7 @@
 //! The tests. Each says which change of the code it catches.
 
 mod access;
+mod commands;
 mod committed;
 mod damage;
 mod failing;
@@ -35,6 +36,7 @@ pub fn all() -> Vec<Scenario> {
         outbox::scenarios(),
         outages::scenarios(),
         quick_start::scenarios(),
+        commands::scenarios(),
         interrupted::scenarios(),
         ledger::scenarios(),
         refused_letters::scenarios(),

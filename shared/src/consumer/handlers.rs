@@ -7,11 +7,16 @@ use super::handler::{AnyHandler, Handler};
 use crate::event::{BadPattern, Pattern};
 use crate::store::Schema;
 
-/// The handlers of a service, each for a pattern of event types. The most specific pattern wins.
+/// A handler, and what it is for.
+type Registered = (Pattern, Arc<dyn AnyHandler>);
+
+/// The handlers of a service, each for a pattern of event types, and those for commands. The most specific pattern wins.
 #[derive(Clone, Default)]
 pub struct Handlers {
     /// Most specific first.
-    registered: Vec<(Pattern, Arc<dyn AnyHandler>)>,
+    registered: Vec<Registered>,
+    /// Likewise. Commands come by another topic than events: no event finds one of these.
+    commands: Vec<Registered>,
 }
 
 impl Handlers {
@@ -25,20 +30,28 @@ impl Handlers {
     /// # Errors
     /// Not a pattern, or one that already has its handler: two handlers for the same events are two groups.
     pub fn on<H: Handler>(mut self, pattern: &str, handler: H) -> Result<Self, HandlersError> {
-        let parsed: Pattern = pattern
-            .parse()
-            .map_err(|reason| HandlersError::BadPattern { pattern: pattern.to_owned(), reason })?;
-        if self.registered.iter().any(|(other, _)| *other == parsed) {
-            return Err(HandlersError::Tie(pattern.to_owned()));
-        }
-        let at = self.registered.partition_point(|(other, _)| other.specificity(&parsed).is_gt());
-        self.registered.insert(at, (parsed, Arc::new(handler)));
+        register(&mut self.registered, pattern, Arc::new(handler))?;
         Ok(self)
     }
 
-    /// The patterns, the most specific first.
+    /// Registers a handler for a command, by its name or a pattern of names. It answers with
+    /// [`Effects::reply`](crate::store::Effects::reply).
+    ///
+    /// # Errors
+    /// Not a pattern, or one that already has its handler.
+    pub fn on_command<H: Handler>(mut self, pattern: &str, handler: H) -> Result<Self, HandlersError> {
+        register(&mut self.commands, pattern, Arc::new(handler))?;
+        Ok(self)
+    }
+
+    /// The patterns of event types, the most specific first.
     pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         self.registered.iter().map(|(pattern, _)| pattern)
+    }
+
+    /// The patterns of commands, the most specific first.
+    pub fn commands(&self) -> impl Iterator<Item = &Pattern> {
+        self.commands.iter().map(|(pattern, _)| pattern)
     }
 
     /// The patterns, and whether the handler of each is pure.
@@ -46,7 +59,7 @@ impl Handlers {
         self.registered.iter().map(|(pattern, handler)| (pattern, handler.is_pure()))
     }
 
-    /// Whether none of them reaches out.
+    /// Whether no handler of events reaches out.
     pub(super) fn are_all_pure(&self) -> bool {
         self.registered.iter().all(|(_, handler)| handler.is_pure())
     }
@@ -54,7 +67,7 @@ impl Handlers {
     /// What they need in the store.
     pub(super) fn schemas(&self) -> Vec<Schema> {
         let mut schemas: Vec<Schema> = Vec::new();
-        for (_, handler) in &self.registered {
+        for (_, handler) in self.registered.iter().chain(&self.commands) {
             let schema = handler.schema();
             if !schemas.contains(&schema) {
                 schemas.push(schema);
@@ -63,9 +76,20 @@ impl Handlers {
         schemas
     }
 
-    /// How many there are: their places are 0 and so on.
+    /// How many there are: their places are 0 and so on, those for commands behind the others.
     pub(super) fn len(&self) -> usize {
-        self.registered.len()
+        self.registered.len() + self.commands.len()
+    }
+
+    /// The place of the handler for the command.
+    pub(super) fn find_command(&self, name: &str) -> Option<usize> {
+        let found = self.commands.iter().position(|(pattern, _)| pattern.matches(name))?;
+        Some(self.registered.len() + found)
+    }
+
+    /// The pattern at that place.
+    pub(super) fn pattern_at(&self, place: usize) -> Option<&Pattern> {
+        self.patterns().chain(self.commands()).nth(place)
     }
 
     /// The place of the handler for the type: what the brake knows it by, too.
@@ -75,8 +99,25 @@ impl Handlers {
 
     /// The handler at that place.
     pub(super) fn at(&self, place: usize) -> Option<&Arc<dyn AnyHandler>> {
-        self.registered.get(place).map(|(_, handler)| handler)
+        let commands = || self.commands.get(place.checked_sub(self.registered.len())?);
+        self.registered.get(place).or_else(commands).map(|(_, handler)| handler)
     }
+}
+
+fn register(
+    among: &mut Vec<Registered>,
+    pattern: &str,
+    handler: Arc<dyn AnyHandler>,
+) -> Result<(), HandlersError> {
+    let parsed: Pattern = pattern
+        .parse()
+        .map_err(|reason| HandlersError::BadPattern { pattern: pattern.to_owned(), reason })?;
+    if among.iter().any(|(other, _)| *other == parsed) {
+        return Err(HandlersError::Tie(pattern.to_owned()));
+    }
+    let at = among.partition_point(|(other, _)| other.specificity(&parsed).is_gt());
+    among.insert(at, (parsed, handler));
+    Ok(())
 }
 
 impl fmt::Debug for Handlers {
@@ -160,6 +201,26 @@ mod tests {
         assert_eq!((handlers.len(), handlers.schemas().len()), (3, 2));
         assert!(handlers.are_all_pure());
         assert!(!handlers.on("*", Named("reaches out")).expect("no tie").are_all_pure());
+    }
+
+    /// Catches: an event that runs a command, a command that goes to a handler of events, places that overlap.
+    #[tokio::test]
+    async fn commands_have_handlers_of_their_own() {
+        let handlers = Handlers::new().on_command("resize", Named("command")).expect("no tie");
+        let handlers = handlers.on("*", Named("event")).expect("no tie").on_command("a.*", Named("a"));
+        let handlers = handlers.expect("no tie");
+        assert_eq!(
+            (handlers.find("resize"), handlers.find_command("resized"), handlers.len()),
+            (Some(0), None, 3)
+        );
+        for (name, says) in [("resize", "command"), ("a.b", "a")] {
+            let place = handlers.find_command(name).expect("a place");
+            let event = Arc::new(NewEvent::new("/test", name).arrived().expect("an event"));
+            let handler = Arc::clone(handlers.at(place).expect("a handler"));
+            assert_eq!(handler.run(event).await.expect_err("its name").to_string(), says);
+            assert!(handlers.pattern_at(place).expect("a pattern").matches(name));
+        }
+        assert!(handlers.on_command("resize", Named("again")).is_err());
     }
 
     /// Catches: one of two handlers taken for the same events.

@@ -3,6 +3,7 @@
 //! An event's way: looked up (before a reaching handler), queued behind those of its key, handled, settled in the
 //! ledger, reported. What has to wait longer than that waits in the ledger: see `blocked_keys.rs`.
 
+mod answering;
 mod arriving;
 mod braking;
 mod deferring;
@@ -117,6 +118,8 @@ pub(super) struct Common {
     pub(super) every_event_has_a_row: bool,
     pub(super) permits: Arc<Semaphore>,
     pub(super) group: String,
+    /// By which topic commands come, if any do.
+    pub(super) commands: Option<Topic>,
     pub(super) store: Arc<dyn Store>,
     /// The dead-letter topic of each topic.
     pub(super) dead_letters: HashMap<String, Topic>,
@@ -296,6 +299,9 @@ impl Lane {
     }
 
     fn unhandled(&mut self, work: Work, event: &Event) {
+        if work.is_command {
+            return self.unknown_command(work, event);
+        }
         match self.common.unhandled {
             Unhandled::Skip => self.done(work, Effects::none()),
             Unhandled::DeadLetter => {
@@ -320,20 +326,23 @@ impl Lane {
     }
 
     fn done(&mut self, work: Work, effects: Effects) {
-        if !self.common.every_event_has_a_row && effects.is_empty() && work.row.is_none() {
+        let may_leave_no_row = !self.common.every_event_has_a_row && !work.is_command;
+        if may_leave_no_row && effects.is_empty() && work.row.is_none() {
             self.handled += 1;
             self.queues.done(work.key);
             return self.close(&work, true);
         }
-        let events = match follow_ups(&effects, &work.arrived) {
+        let events =
+            follow_ups(&effects, &work.arrived).and_then(|events| answering::checked(&effects, events));
+        let events = match events {
             Ok(events) => events,
             Err(reason) => {
                 self.took_none(&work);
                 return self.dead(work, reason);
             }
         };
-        // The rows of a blocked key are handled one by one, each after the commit of the last.
-        let holds_key = !self.runs_ahead || work.row.is_some();
+        // The rows of a blocked key are handled one by one, each after the commit of the last; commands always are.
+        let holds_key = !self.runs_ahead || work.row.is_some() || work.is_command;
         let key = work.key;
         self.settle(work, Step::Handled { effects, events }, Then::Handled, holds_key);
         if !holds_key {
@@ -387,6 +396,7 @@ impl Lane {
 
     fn settlement(&self, work: &Work, step: Step) -> Option<Settlement> {
         Some(Settlement {
+            reply: self.reply(work, &step),
             owner: self.slots.owner(work.slot)?,
             arrived: work.arrived.clone(),
             conflicting: work.is_conflicting,
@@ -406,7 +416,7 @@ impl Lane {
             Step::Handled { events, .. } => !events.is_empty(),
             Step::Dead { .. } => true,
             Step::Deferred { .. } | Step::Expired => false,
-        };
+        } || settlement.reply.is_some();
         let proves = matches!(&settlement.step, Step::Handled { effects, .. } if !effects.is_empty());
         self.settling.add(Unsettled { work, then, holds_key, publishes, proves }, settlement);
     }

@@ -71,6 +71,8 @@ use crate::topic::Topic;
 pub struct Options {
     /// The topics to subscribe to.
     pub topics: Vec<Topic>,
+    /// By which topic commands come, if any do: subscribed to beside the others.
+    pub commands: Option<Topic>,
     /// The group, and how it hands out partitions.
     pub group: Group,
     /// Workers; about one a core.
@@ -103,6 +105,13 @@ pub struct Options {
     pub until_caught_up: bool,
     /// How long a stop or a rebalance waits for what is under way.
     pub shutdown_deadline: Duration,
+}
+
+impl Options {
+    /// All topics that records come by.
+    fn subscribed(&self) -> impl Iterator<Item = &Topic> {
+        self.topics.iter().chain(&self.commands)
+    }
 }
 
 /// What happens to an event whose type no handler is for.
@@ -207,7 +216,7 @@ const CLOSE: Duration = Duration::from_secs(3);
 /// The dead-letter topic of each topic.
 fn dead_letters(options: &Options) -> anyhow::Result<HashMap<String, Topic>> {
     let of = |topic: &Topic| Ok((topic.to_string(), topic.dead_letters(&options.group.id)?));
-    options.topics.iter().map(of).collect()
+    options.subscribed().map(of).collect()
 }
 
 /// How many keys have to fail, without a success in between, before it is called an outage.
@@ -242,6 +251,7 @@ fn common(
         every_event_has_a_row: options.delivery == Delivery::EffectivelyOnce,
         permits: Arc::new(Semaphore::new(options.concurrency)),
         group: options.group.id.clone(),
+        commands: options.commands.clone(),
         store,
         dead_letters: dead_letters(options)?,
         relay,

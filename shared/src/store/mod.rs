@@ -91,8 +91,8 @@ pub(crate) use self::identity::Identity;
 pub(crate) use self::outbox::{Advance, OutboxRecord, OutboxRow, Remaining, SourcePosition};
 pub(crate) use self::patience::until_available;
 pub(crate) use self::row::{
-    Assigned, Assignee, DeferredRow, Known, Loaded, Ownership, Refusal, RowId, Settlement, Status, Step,
-    UpTo, Verdict, Wait, Waiting,
+    Assigned, Assignee, DeferredRow, Known, Loaded, Ownership, Refusal, Reply, RowId, Settlement, Status,
+    Step, UpTo, Verdict, Wait, Waiting,
 };
 pub(crate) use self::splitter::Splitter;
 pub use self::temporary::TemporaryStore;

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::deferring::instant_of;
 use super::settling::Then;
-use super::under_way::Work;
+use super::under_way::{Read, Work};
 use super::{FromLane, Incoming, Lane};
 use crate::consumer::brake::Permission;
 use crate::consumer::key_queues::Room;
@@ -55,8 +55,8 @@ impl Lane {
             self.slots.opened(run[0].slot, run.len());
         }
         for Incoming { slot, key, record, is_readable } in batch {
-            let (arrived, handler) = if is_readable { self.read(record) } else { (unreadable(record), None) };
-            let work = Work::new(slot, key, arrived, handler);
+            let read = if is_readable { self.read(record) } else { (unreadable(record), false, None) };
+            let work = Work::new(slot, key, read);
             // Also what needs no answer waits for those before it: nothing may overtake.
             if self.arriving.is_busy() || self.is_reaching(&work) {
                 self.arriving.next.push(work);
@@ -67,14 +67,17 @@ impl Lane {
         self.ask();
     }
 
-    /// What the record holds, and the place of the handler for that.
-    pub(super) fn read(&self, record: Record) -> (Arrived, Option<usize>) {
+    /// What the record holds. One that holds no event is no command either: nobody knows who sent it.
+    pub(super) fn read(&self, record: Record) -> Read {
         match decode(record) {
             Ok(event) => {
-                let handler = self.common.handlers.find(event.ty());
-                (Arrived::Event(Arc::new(event)), handler)
+                let is_command = self.common.is_command(event.record());
+                let handlers = &self.common.handlers;
+                let handler =
+                    if is_command { handlers.find_command(event.ty()) } else { handlers.find(event.ty()) };
+                (Arrived::Event(Arc::new(event)), is_command, handler)
             }
-            Err(undecodable) => (Arrived::Undecodable(Arc::from(undecodable)), None),
+            Err(undecodable) => (Arrived::Undecodable(Arc::from(undecodable)), false, None),
         }
     }
 
@@ -116,12 +119,17 @@ impl Lane {
             }
             match known {
                 None => self.arrive(work),
-                Some(Known { same: true, status }) => self.known(&work, status),
+                Some(Known { same: true, status }) => self.known_before(work, status),
                 // In its turn, as any other of its key: a row answers for those before it.
                 Some(Known { same: false, .. }) => self.arrive(Work { is_conflicting: true, ..work }),
             }
         }
         self.ask();
+    }
+
+    /// Its id has a row already, which is known before it is handled. A command is answered from there.
+    fn known_before(&mut self, work: Work, status: Status) {
+        if work.is_command { self.answer_again(work) } else { self.known(&work, status) }
     }
 
     /// Its id has a row already: there is nothing to do but to move on.
@@ -135,7 +143,7 @@ impl Lane {
     pub(super) fn arrive(&mut self, work: Work) {
         let (slot, key) = (work.slot, work.key);
         if work.row.is_none() && self.slots.is_answered(&work) {
-            return self.known(&work, Status::Handled);
+            return self.known_before(work, Status::Handled);
         }
         if let Some(at) = scheduled(&work) {
             let step = Step::Deferred { wait: Wait::Until(at), reason: None };

@@ -9,6 +9,7 @@ mod names;
 mod outbox;
 mod prune;
 mod read;
+mod replies;
 mod run;
 mod settle;
 mod settling;

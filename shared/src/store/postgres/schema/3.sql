@@ -32,3 +32,5 @@ create table event_store.pause (
 alter table event_store.consumer_group add column every_event boolean;
 -- How often an operator has sent a dead event back to its handler.
 alter table event_store.ledger add column redrives bigint;
+-- What a command was answered: it gets the same again.
+alter table event_store.ledger add column reply bytea;

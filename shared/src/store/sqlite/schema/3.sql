@@ -32,3 +32,5 @@ create table pauses (
 alter table groups add column every_event integer;
 -- How often an operator has sent a dead event back to its handler.
 alter table ledger add column redrives integer;
+-- What a command was answered: it gets the same again.
+alter table ledger add column reply blob;

@@ -1,0 +1,73 @@
+//! Replies to commands.
+
+use super::Lane;
+use super::settling::Then;
+use super::under_way::Work;
+use crate::command::{self, Answer};
+use crate::event::{Arrived, Event};
+use crate::record::Record;
+use crate::store::{Effects, Identity, OutboxRecord, Reply, Settlement, Step};
+
+const EXPIRED: &str = "its time was over before its turn came: nothing was done, and under this id nothing will be. Send it under another";
+
+impl super::Common {
+    /// Whether records of its topic are commands.
+    pub(super) fn is_command(&self, record: &Record) -> bool {
+        self.commands.as_ref().is_some_and(|topic| topic.as_str() == record.origin().topic)
+    }
+}
+
+impl Lane {
+    /// The ledger knows the command: what is kept there of its reply is published once more.
+    pub(super) fn answer_again(&mut self, work: Work) {
+        // Its row is there, so that this one is not written; were it pruned this moment, there would be nothing to say.
+        let step = Step::Handled { effects: Effects::none(), events: Vec::new() };
+        let settlement = self.settlement(&work, step).map(|settlement| {
+            let reply = settlement.reply.map(|reply| Box::new(Reply { packed: None, ..*reply }));
+            Settlement { reply, ..settlement }
+        });
+        self.unsettled(work, settlement, Then::Handled, false);
+    }
+
+    /// No handler is for the command: who has sent it hears that. Where it names nobody, somebody else should.
+    pub(super) fn unknown_command(&mut self, work: Work, event: &Event) {
+        let known: Vec<String> = self.common.handlers.commands().map(ToString::to_string).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let reason = format!("{} knows no command {:?}; it knows: {known}", self.common.group, event.ty());
+        match command::reply_to(event) {
+            Some(_) => self.done(work, Effects::none().refuse(reason)),
+            None => self.dead(work, reason),
+        }
+    }
+
+    /// What a command gets for that step; `None` for an event.
+    pub(super) fn reply(&self, work: &Work, step: &Step) -> Option<Box<Reply>> {
+        if !work.is_command {
+            return None;
+        }
+        let Arrived::Event(command) = &work.arrived else { return None };
+        let topic = command::reply_to(command).map(|topic| topic.to_string());
+        let failure = |reason: &str| Some(Answer::Failure(reason.to_owned()));
+        let answer = match step {
+            Step::Handled { effects, .. } => effects.answer().cloned(),
+            Step::Dead { reason, .. } => failure(reason),
+            Step::Expired => failure(EXPIRED),
+            Step::Deferred { .. } => return Some(Box::new(Reply { topic, packed: None })),
+        };
+        let identity =
+            if work.is_conflicting { Identity::of_place(&work.arrived) } else { Identity::of(&work.arrived) };
+        let (source, id) = (&*identity.source, &*identity.id);
+        let packed = command::pack(&self.common.group, command, (source, id), answer.as_ref());
+        Some(Box::new(Reply { topic, packed: Some(packed) }))
+    }
+}
+
+/// Whether the answer fits into a record; what is to be published, where it does.
+pub(super) fn checked(effects: &Effects, events: Vec<OutboxRecord>) -> Result<Vec<OutboxRecord>, String> {
+    match effects.answer() {
+        Some(Answer::Data { data, .. }) if data.len() > Answer::LONGEST => {
+            Err(format!("the answer has {} bytes, and {} fit into a reply", data.len(), Answer::LONGEST))
+        }
+        _ => Ok(events),
+    }
+}
