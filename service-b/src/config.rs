@@ -275,8 +275,12 @@ impl Config {
     pub fn topic_specs(&self) -> anyhow::Result<Vec<TopicSpec>> {
         let partitions = self.common.partitions;
         let mut specs = Vec::new();
-        for topic in self.topics.iter().chain(&self.commands_topic()?) {
-            let dead_letters = topic.dead_letters(&self.group).with_context(|| self.bad_group())?;
+        let events = self.topics.iter().map(|topic| (topic, self.group.as_str()));
+        let commands = self.commands_topic()?;
+        // Their topic's name is their group's.
+        let commands = commands.iter().map(|topic| (topic, topic.as_str()));
+        for (topic, group) in events.chain(commands) {
+            let dead_letters = topic.dead_letters(group).with_context(|| self.bad_group())?;
             specs.push(TopicSpec::new(topic.clone(), partitions));
             specs.push(TopicSpec::new(dead_letters, partitions));
         }

@@ -12,6 +12,9 @@ use super::log::Log;
 use super::process::Process;
 use super::records::Records;
 
+/// What a member logs once it has partitions of the test's topic. The group of its commands logs the like for its own.
+pub const ASSIGNED: &str = "assigned pair.";
+
 /// Programs by name, and what they print.
 type Started = Vec<(String, Arc<Log>)>;
 
@@ -78,7 +81,7 @@ impl Test {
 
     /// Where this group's dead commands go.
     pub fn dead_commands(&self) -> String {
-        format!("dlq.{}.{}", self.group, self.commands())
+        format!("dlq.{0}.{0}", self.commands())
     }
 
     /// The store of the test's members.

@@ -1,6 +1,6 @@
 //! The commands that service-b brings along. To add one: write its handler beside these, and name it in [`add`].
 //!
-//! They come by the topic `<group>.commands`, one member of the group answers each.
+//! They come by the topic `<group>.commands`, in a group of that name; one member answers each.
 
 mod ping;
 mod status;

@@ -14,6 +14,8 @@
 //! - A command that no handler is for, or whose handler refuses it, gets a failure, and that is all. One that becomes a
 //!   dead letter gets a failure with the same reason. Without a `replyto` an unknown one becomes a dead letter: somebody
 //!   should know.
+//! - Commands are handled in a group of their own, named like their topic, by a lane of its own: they wait neither behind
+//!   the events of a full window nor before the brake.
 //! - A reply may arrive more than once, always under the same id.
 
 mod caller;

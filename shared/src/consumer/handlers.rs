@@ -15,7 +15,7 @@ type Registered = (Pattern, Arc<dyn AnyHandler>);
 pub struct Handlers {
     /// Most specific first.
     registered: Vec<Registered>,
-    /// Likewise. Commands come by another topic than events: no event finds one of these.
+    /// Likewise. Commands come by another topic: no event finds one of these.
     commands: Vec<Registered>,
 }
 
@@ -59,7 +59,7 @@ impl Handlers {
         self.registered.iter().map(|(pattern, handler)| (pattern, handler.is_pure()))
     }
 
-    /// Whether no handler of events reaches out.
+    /// Whether none of them reaches out.
     pub(super) fn are_all_pure(&self) -> bool {
         self.registered.iter().all(|(_, handler)| handler.is_pure())
     }
@@ -76,20 +76,15 @@ impl Handlers {
         schemas
     }
 
-    /// How many there are: their places are 0 and so on, those for commands behind the others.
+    /// How many there are for events: their places are 0 and so on.
     pub(super) fn len(&self) -> usize {
-        self.registered.len() + self.commands.len()
+        self.registered.len()
     }
 
-    /// The place of the handler for the command.
-    pub(super) fn find_command(&self, name: &str) -> Option<usize> {
-        let found = self.commands.iter().position(|(pattern, _)| pattern.matches(name))?;
-        Some(self.registered.len() + found)
-    }
-
-    /// The pattern at that place.
-    pub(super) fn pattern_at(&self, place: usize) -> Option<&Pattern> {
-        self.patterns().chain(self.commands()).nth(place)
+    /// Those for events, and those for commands: each by itself is as if there were no others.
+    pub(super) fn split(self) -> (Self, Self) {
+        let Self { registered, commands } = self;
+        (Self { registered, commands: Vec::new() }, Self { registered: commands, commands: Vec::new() })
     }
 
     /// The place of the handler for the type: what the brake knows it by, too.
@@ -99,8 +94,7 @@ impl Handlers {
 
     /// The handler at that place.
     pub(super) fn at(&self, place: usize) -> Option<&Arc<dyn AnyHandler>> {
-        let commands = || self.commands.get(place.checked_sub(self.registered.len())?);
-        self.registered.get(place).or_else(commands).map(|(_, handler)| handler)
+        self.registered.get(place).map(|(_, handler)| handler)
     }
 }
 
@@ -203,24 +197,23 @@ mod tests {
         assert!(!handlers.on("*", Named("reaches out")).expect("no tie").are_all_pure());
     }
 
-    /// Catches: an event that runs a command, a command that goes to a handler of events, places that overlap.
-    #[tokio::test]
-    async fn commands_have_handlers_of_their_own() {
+    /// Catches: an event that runs a command, a command that goes to a handler of events.
+    #[test]
+    fn commands_have_handlers_of_their_own() {
         let handlers = Handlers::new().on_command("resize", Named("command")).expect("no tie");
         let handlers = handlers.on("*", Named("event")).expect("no tie").on_command("a.*", Named("a"));
         let handlers = handlers.expect("no tie");
+        assert!(handlers.clone().on_command("resize", Named("again")).is_err());
+        let (events, commands) = handlers.split();
+        let patterns = |handlers: &Handlers| handlers.patterns().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(
-            (handlers.find("resize"), handlers.find_command("resized"), handlers.len()),
-            (Some(0), None, 3)
+            (patterns(&events), patterns(&commands)),
+            (vec!["*".into()], vec!["resize".into(), "a.*".into()])
         );
-        for (name, says) in [("resize", "command"), ("a.b", "a")] {
-            let place = handlers.find_command(name).expect("a place");
-            let event = Arc::new(NewEvent::new("/test", name).arrived().expect("an event"));
-            let handler = Arc::clone(handlers.at(place).expect("a handler"));
-            assert_eq!(handler.run(event).await.expect_err("its name").to_string(), says);
-            assert!(handlers.pattern_at(place).expect("a pattern").matches(name));
-        }
-        assert!(handlers.on_command("resize", Named("again")).is_err());
+        assert_eq!(
+            (events.find("resize"), commands.find("resize"), commands.find("other")),
+            (Some(0), Some(0), None)
+        );
     }
 
     /// Catches: one of two handlers taken for the same events.

@@ -118,8 +118,8 @@ pub(super) struct Common {
     pub(super) every_event_has_a_row: bool,
     pub(super) permits: Arc<Semaphore>,
     pub(super) group: String,
-    /// By which topic commands come, if any do.
-    pub(super) commands: Option<Topic>,
+    /// Which service answers: these are lanes of commands. `None` for events, which have nobody to answer.
+    pub(super) answers_as: Option<String>,
     pub(super) store: Arc<dyn Store>,
     /// The dead-letter topic of each topic.
     pub(super) dead_letters: HashMap<String, Topic>,
@@ -299,8 +299,9 @@ impl Lane {
     }
 
     fn unhandled(&mut self, work: Work, event: &Event) {
-        if work.is_command {
-            return self.unknown_command(work, event);
+        if let Some(service) = &self.common.answers_as {
+            let service = service.clone();
+            return self.unknown_command(work, event, &service);
         }
         match self.common.unhandled {
             Unhandled::Skip => self.done(work, Effects::none()),
@@ -326,8 +327,7 @@ impl Lane {
     }
 
     fn done(&mut self, work: Work, effects: Effects) {
-        let may_leave_no_row = !self.common.every_event_has_a_row && !work.is_command;
-        if may_leave_no_row && effects.is_empty() && work.row.is_none() {
+        if !self.common.every_event_has_a_row && effects.is_empty() && work.row.is_none() {
             self.handled += 1;
             self.queues.done(work.key);
             return self.close(&work, true);
@@ -341,8 +341,8 @@ impl Lane {
                 return self.dead(work, reason);
             }
         };
-        // The rows of a blocked key are handled one by one, each after the commit of the last; commands always are.
-        let holds_key = !self.runs_ahead || work.row.is_some() || work.is_command;
+        // The rows of a blocked key are handled one by one, each after the commit of the last.
+        let holds_key = !self.runs_ahead || work.row.is_some();
         let key = work.key;
         self.settle(work, Step::Handled { effects, events }, Then::Handled, holds_key);
         if !holds_key {

@@ -137,7 +137,7 @@ impl PollThread {
     }
 
     fn consume(&mut self) -> anyhow::Result<()> {
-        let topics: Vec<&str> = self.options.subscribed().map(Topic::as_str).collect();
+        let topics: Vec<&str> = self.options.topics.iter().map(Topic::as_str).collect();
         self.consumer.subscribe(&topics).context("cannot subscribe")?;
         while !self.is_over() {
             self.turn()?;

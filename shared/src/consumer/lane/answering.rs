@@ -5,17 +5,9 @@ use super::settling::Then;
 use super::under_way::Work;
 use crate::command::{self, Answer};
 use crate::event::{Arrived, Event};
-use crate::record::Record;
 use crate::store::{Effects, Identity, OutboxRecord, Reply, Settlement, Step};
 
 const EXPIRED: &str = "its time was over before its turn came: nothing was done, and under this id nothing will be. Send it under another";
-
-impl super::Common {
-    /// Whether records of its topic are commands.
-    pub(super) fn is_command(&self, record: &Record) -> bool {
-        self.commands.as_ref().is_some_and(|topic| topic.as_str() == record.origin().topic)
-    }
-}
 
 impl Lane {
     /// The ledger knows the command: what is kept there of its reply is published once more.
@@ -30,10 +22,10 @@ impl Lane {
     }
 
     /// No handler is for the command: who has sent it hears that. Where it names nobody, somebody else should.
-    pub(super) fn unknown_command(&mut self, work: Work, event: &Event) {
-        let known: Vec<String> = self.common.handlers.commands().map(ToString::to_string).collect();
+    pub(super) fn unknown_command(&mut self, work: Work, event: &Event, service: &str) {
+        let known: Vec<String> = self.common.handlers.patterns().map(ToString::to_string).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        let reason = format!("{} knows no command {:?}; it knows: {known}", self.common.group, event.ty());
+        let reason = format!("{service} knows no command {:?}; it knows: {known}", event.ty());
         match command::reply_to(event) {
             Some(_) => self.done(work, Effects::none().refuse(reason)),
             None => self.dead(work, reason),
@@ -42,9 +34,7 @@ impl Lane {
 
     /// What a command gets for that step; `None` for an event.
     pub(super) fn reply(&self, work: &Work, step: &Step) -> Option<Box<Reply>> {
-        if !work.is_command {
-            return None;
-        }
+        let service = self.common.answers_as.as_deref()?;
         let Arrived::Event(command) = &work.arrived else { return None };
         let topic = command::reply_to(command).map(|topic| topic.to_string());
         let failure = |reason: &str| Some(Answer::Failure(reason.to_owned()));
@@ -57,7 +47,7 @@ impl Lane {
         let identity =
             if work.is_conflicting { Identity::of_place(&work.arrived) } else { Identity::of(&work.arrived) };
         let (source, id) = (&*identity.source, &*identity.id);
-        let packed = command::pack(&self.common.group, command, (source, id), answer.as_ref());
+        let packed = command::pack(service, command, (source, id), answer.as_ref());
         Some(Box::new(Reply { topic, packed: Some(packed) }))
     }
 }

@@ -55,7 +55,7 @@ impl Lane {
             self.slots.opened(run[0].slot, run.len());
         }
         for Incoming { slot, key, record, is_readable } in batch {
-            let read = if is_readable { self.read(record) } else { (unreadable(record), false, None) };
+            let read = if is_readable { self.read(record) } else { (unreadable(record), None) };
             let work = Work::new(slot, key, read);
             // Also what needs no answer waits for those before it: nothing may overtake.
             if self.arriving.is_busy() || self.is_reaching(&work) {
@@ -67,17 +67,14 @@ impl Lane {
         self.ask();
     }
 
-    /// What the record holds. One that holds no event is no command either: nobody knows who sent it.
+    /// What the record holds, and the place of the handler for that.
     pub(super) fn read(&self, record: Record) -> Read {
         match decode(record) {
             Ok(event) => {
-                let is_command = self.common.is_command(event.record());
-                let handlers = &self.common.handlers;
-                let handler =
-                    if is_command { handlers.find_command(event.ty()) } else { handlers.find(event.ty()) };
-                (Arrived::Event(Arc::new(event)), is_command, handler)
+                let handler = self.common.handlers.find(event.ty());
+                (Arrived::Event(Arc::new(event)), handler)
             }
-            Err(undecodable) => (Arrived::Undecodable(Arc::from(undecodable)), false, None),
+            Err(undecodable) => (Arrived::Undecodable(Arc::from(undecodable)), None),
         }
     }
 
@@ -129,7 +126,7 @@ impl Lane {
 
     /// Its id has a row already, which is known before it is handled. A command is answered from there.
     fn known_before(&mut self, work: Work, status: Status) {
-        if work.is_command { self.answer_again(work) } else { self.known(&work, status) }
+        if self.common.answers_as.is_some() { self.answer_again(work) } else { self.known(&work, status) }
     }
 
     /// Its id has a row already: there is nothing to do but to move on.

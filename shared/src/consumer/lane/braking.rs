@@ -110,7 +110,7 @@ impl Lane {
     fn say(&self, change: Option<Change>, reason: &str) {
         match change {
             Some(Change::Opened { handler, pause }) => {
-                let pattern = self.common.handlers.pattern_at(handler).map(ToString::to_string);
+                let pattern = self.common.handlers.patterns().nth(handler).map(ToString::to_string);
                 tracing::error!(
                     "the brake holds the whole intake: the handler for {} fails for every key, at last: {}. The next \
                      probe comes in {pause:.1?}",

@@ -123,7 +123,7 @@ impl Rig {
             every_event_has_a_row: true,
             permits: Arc::new(Semaphore::new(concurrency)),
             group: "group".to_owned(),
-            commands: None,
+            answers_as: None,
             store: Arc::clone(&ledger) as Arc<dyn Store>,
             dead_letters: HashMap::from([("t".to_owned(), "dlq.group.t".parse().expect("a topic"))]),
             relay: Arc::default(),

@@ -29,8 +29,6 @@ pub(super) struct Work {
     pub(super) streak: Option<Streak>,
     /// Its id is that of another event: it is not to be handled, and goes by its place.
     pub(super) is_conflicting: bool,
-    /// It came by the topic of commands: it gets a reply.
-    pub(super) is_command: bool,
     /// The place of the handler that is for it.
     pub(super) handler: Option<usize>,
     /// The row that it has in the ledger, and the attempts that row knows of. `None` while it has none: it came from
@@ -40,12 +38,12 @@ pub(super) struct Work {
     pub(super) token: Option<Arc<()>>,
 }
 
-/// What a record holds, whether that is a command, and the place of the handler for it.
-pub(super) type Read = (Arrived, bool, Option<usize>);
+/// What a record holds, and the place of the handler for it.
+pub(super) type Read = (Arrived, Option<usize>);
 
 impl Work {
     /// An event that came from Kafka.
-    pub(super) fn new(slot: SlotId, key: Key, (arrived, is_command, handler): Read) -> Self {
+    pub(super) fn new(slot: SlotId, key: Key, (arrived, handler): Read) -> Self {
         let offset = arrived.record().origin().offset;
         Self {
             slot,
@@ -56,7 +54,6 @@ impl Work {
             failing_since: None,
             streak: None,
             is_conflicting: false,
-            is_command,
             handler,
             row: None,
             token: None,
