@@ -26,6 +26,13 @@ pub fn scenarios() -> Vec<Scenario> {
 /// Longer than a group takes to hand out its partitions.
 const WAIT: &str = "60s";
 
+/// A member whose topics are made. Its handler does what its commands say.
+fn serving(test: &Test, arguments: &[&str]) -> Process {
+    let mut member = test.scripted(arguments);
+    member.wait_for_line(ASSIGNED, soon());
+    member
+}
+
 /// What it prints, which must be a reply.
 fn reply(mut sent: Process) -> String {
     assert_eq!(sent.exit_code(Duration::from_secs(90)), Some(0), "{:?}", sent.stderr());
@@ -79,13 +86,13 @@ fn a_command_gets_its_reply(test: &Test) {
 /// Catches: an effect or a reply that is made anew, a reply that is lost with the process that made it.
 fn a_command_sent_twice_has_one_effect_and_the_same_reply(test: &Test) {
     test.topic(1);
-    let mut first = test.scripted(&["--retry-first", "100ms"]);
+    let mut first = serving(test, &["--retry-first", "100ms"]);
     let replies = ["a", "b"].map(|id| reply(scripted(test, id, "effect 0", WAIT)));
     assert_ne!(replies[0], replies[1]);
     assert_eq!(reply(scripted(test, "a", "effect 0", WAIT)), replies[0]);
     let after_failures = reply(scripted(test, "c", "fail 2", WAIT));
     assert_eq!(first.stop(soon()), Some(0));
-    let mut second = test.scripted(&[]);
+    let mut second = serving(test, &[]);
     assert_eq!(reply(scripted(test, "b", "effect 0", WAIT)), replies[1]);
     assert_eq!(reply(scripted(test, "c", "fail 2", WAIT)), after_failures);
     assert_eq!(applied(test), 2);
@@ -100,7 +107,7 @@ fn a_command_sent_twice_has_one_effect_and_the_same_reply(test: &Test) {
 /// what nobody has.
 fn what_is_not_done_is_answered_with_the_reason(test: &Test) {
     test.topic(1);
-    let mut b = test.scripted(&[]);
+    let mut b = serving(test, &[]);
     let said = failure(test.send(&["no-such", "--wait", WAIT]));
     assert!(said.contains("knows no command \"no-such\"; it knows: status, ping"), "{said}");
     let mut machine = test.send(&["no-such", "--wait", WAIT, "--output", "json"]);
@@ -126,7 +133,7 @@ fn who_waits_for_nobody_is_told(test: &Test) {
     let never = failure(test.send(&["ping", "--to", "nobody-of-this-name"]));
     assert!(never.contains("nobody-of-this-name.commands") && never.contains("--to"), "{never}");
     // It has taken commands, and is away.
-    let mut b = test.scripted(&[]);
+    let mut b = serving(test, &[]);
     reply(test.send(&["ping", "--wait", WAIT]));
     assert_eq!(b.stop(soon()), Some(0));
     let nobody = failure(scripted(test, "late", "effect 0", "1s"));
@@ -134,7 +141,7 @@ fn who_waits_for_nobody_is_told(test: &Test) {
         nobody.contains("no reply within 1s") && nobody.ends_with("ask again with --id late"),
         "{nobody}"
     );
-    let mut b = test.scripted(&[]);
+    let mut b = serving(test, &[]);
     let late = failure(scripted(test, "late", "effect 0", WAIT));
     assert!(late.contains("its time was over"), "{late}");
     assert_eq!(b.stop(soon()), Some(0));
@@ -145,7 +152,7 @@ fn who_waits_for_nobody_is_told(test: &Test) {
 /// Catches: replies that go to whoever asks first, a group that hands each reply to one of its members.
 fn two_senders_get_their_own_replies(test: &Test) {
     test.topic(3);
-    let mut b = test.scripted(&[]);
+    let mut b = serving(test, &[]);
     reply(test.send(&["ping", "--wait", WAIT]));
     let other = format!("{}-other", test.group);
     let sent: Vec<(String, Process)> = (0..6)
@@ -171,13 +178,13 @@ fn two_senders_get_their_own_replies(test: &Test) {
 /// Catches: an offset that moves before the reply is sure, an effect that is there twice.
 fn a_command_whose_service_is_killed_is_answered_by_the_next(test: &Test) {
     test.topic(1);
-    let mut first = test.scripted(&[]);
+    let mut first = serving(test, &[]);
     reply(test.send(&["ping", "--wait", WAIT]));
     let sent = scripted(test, "k", "effect 2000", "80s");
     first.wait_for_line("Trying: effect", soon());
     first.signal(Signal::Kill);
     first.exit_code(soon());
-    let mut second = test.scripted(&[]);
+    let mut second = serving(test, &[]);
     let said = reply(sent);
     assert_eq!(reply(scripted(test, "k", "effect 2000", WAIT)), said);
     assert_eq!(applied(test), 1);
@@ -187,8 +194,7 @@ fn a_command_whose_service_is_killed_is_answered_by_the_next(test: &Test) {
 /// Catches: a reply that is published beside the store instead of from it.
 fn a_reply_that_could_not_go_out_goes_out_after_kill_9(test: &Test) {
     test.topic(1);
-    let mut first = test.scripted(&[]);
-    first.wait_for_line(ASSIGNED, soon());
+    let mut first = serving(test, &[]);
     let sent = scripted(test, "k", "effect 2000", "80s");
     first.wait_for_line("Trying: effect", soon());
     let replies = test.replies();
@@ -199,7 +205,7 @@ fn a_reply_that_could_not_go_out_goes_out_after_kill_9(test: &Test) {
     first.exit_code(soon());
     assert_eq!(test.records.ends(&replies), std::collections::BTreeMap::new(), "nobody may look");
     test.broker.refuse(&replies, None);
-    let mut second = test.scripted(&[]);
+    let mut second = serving(test, &[]);
     assert!(reply(sent).starts_with("k "));
     assert_eq!(applied(test), 1);
     assert_eq!(second.stop(soon()), Some(0));
@@ -209,6 +215,9 @@ fn a_reply_that_could_not_go_out_goes_out_after_kill_9(test: &Test) {
 fn commands_wait_for_a_run_that_does_not_end_by_itself(test: &Test) {
     let topic = test.topic(1);
     test.records.send(topic, &[Raw::new("k", "event")]);
+    if test.broker.is_kafka() {
+        test.broker.create_topic(&test.commands(), 1, &[]);
+    }
     test.records.send(&test.commands(), &[Raw::new("k", "").with(event_headers("1", "ping"))]);
     let mut batch = test.service_b(&["--until-caught-up"]);
     assert_eq!(batch.exit_code(soon()), Some(0));
