@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rdkafka::config::FromClientConfigAndContext;
@@ -76,7 +76,20 @@ impl Drop for Inbox {
     }
 }
 
+/// A topic that was made this moment is not everywhere yet: it is looked for until it should be.
 fn assign(consumer: &BaseConsumer<Context>, topic: &Topic) -> anyhow::Result<()> {
+    let start = Instant::now();
+    loop {
+        match ends(consumer, topic) {
+            Ok(ends) => return Ok(consumer.assign(&ends)?),
+            Err(error) if start.elapsed() > ANSWER => return Err(error),
+            Err(error) => tracing::debug!("looking again: {error:#}"),
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn ends(consumer: &BaseConsumer<Context>, topic: &Topic) -> anyhow::Result<TopicPartitionList> {
     let metadata = consumer.fetch_metadata(Some(topic.as_str()), ANSWER)?;
     let partitions = metadata.topics().first().map_or(&[][..], |found| found.partitions());
     let mut list = TopicPartitionList::new();
@@ -86,8 +99,11 @@ fn assign(consumer: &BaseConsumer<Context>, topic: &Topic) -> anyhow::Result<()>
             .with_context(|| format!("cannot read where {topic}/{partition} ends"))?;
         list.add_partition_offset(topic.as_str(), partition, Offset::Offset(end))?;
     }
-    anyhow::ensure!(list.count() > 0, "the topic {topic} has no partitions: make it, or let it be made");
-    Ok(consumer.assign(&list)?)
+    anyhow::ensure!(
+        list.count() > 0,
+        "the topic {topic} cannot be read: it is not there, or nobody lets us see it"
+    );
+    Ok(list)
 }
 
 /// `None` where nobody waits any more.
