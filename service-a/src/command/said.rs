@@ -8,10 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Value, json};
 use shared::command::{Answer, Reply};
-use shared::listing::{self, Output};
+use shared::listing::Output;
 use shared::telemetry::Printable;
 
 use super::Send;
+use crate::dry_run::escaped;
 
 /// What came of a command.
 #[derive(Debug, Serialize)]
@@ -70,7 +71,9 @@ impl<'a> Said<'a> {
         let mut out = std::io::stdout().lock();
         // Nobody may be reading any more; that is no failure of the command.
         let _ = match output {
-            Output::Json => listing::print_object(&mut out, self),
+            Output::Json => serde_json::to_string(self)
+                .map_err(Into::into)
+                .and_then(|object| writeln!(out, "{}", escaped(object))),
             Output::Text if self.is_good() => writeln!(out, "{}", self.line()),
             Output::Text => Ok(()),
         };
@@ -83,8 +86,7 @@ impl<'a> Said<'a> {
     fn line(&self) -> String {
         match &self.data {
             Some(Value::String(text)) => Printable(text).to_string(),
-            // JSON escapes what a terminal obeys, but for DEL and the C1 controls.
-            Some(data) => Printable(&data.to_string()).to_string(),
+            Some(data) => escaped(data.to_string()),
             None if self.outcome == "sent" => format!("sent {}", self.id),
             None => "done".to_owned(),
         }
@@ -144,6 +146,7 @@ mod tests {
         assert_eq!(said("application/json", br#"{"a": 1}"#), r#"{"a":1}"#);
         assert_eq!(said("text/plain", b"a\x1b[2J"), r"a\u{1b}[2J");
         assert_eq!(said("application/json", b"\"\x7f\""), r"\u{7f}");
+        assert_eq!(said("application/json", b"[\"\x7f\"]"), r#"["\u007f"]"#);
         assert_eq!(said("image/png", &[0xff, 0]), r#"{"base64":"/wA="}"#);
         assert_eq!(said("text/plain", b""), "done");
     }

@@ -5,6 +5,39 @@
 //! `expirytime` says until when it is worth handling. A reply goes to `<sender>.replies`; its `correlationid` is the
 //! command's id, its type the command's with `.replied` or `.failed` behind it, its data the answer or the reason.
 //!
+//! A handler of a command is one like any other, registered with
+//! [`Handlers::on_command`](crate::consumer::Handlers::on_command):
+//!
+//! ```
+//! use serde::Deserialize;
+//! use shared::command::Answer;
+//! use shared::consumer::{Effects, HandleError, Handler, Handlers, Json};
+//! use shared::event::{Event, NewEvent};
+//! use shared::testkit;
+//!
+//! #[derive(Deserialize)]
+//! struct Size { width: u32 }
+//!
+//! struct Resize;
+//!
+//! impl Handler for Resize {
+//!     type Data = Json<Size>;
+//!
+//!     async fn handle(&self, _: &Event, Json(size): Self::Data) -> Result<Effects, HandleError> {
+//!         if size.width == 0 {
+//!             return Ok(Effects::none().refuse("a width of 0 is none"));
+//!         }
+//!         Ok(Effects::none().reply("text/plain", format!("{} wide now", size.width)))
+//!     }
+//! }
+//!
+//! let handlers = Handlers::new().on_command("resize", Resize)?;
+//! let command = NewEvent::new("/service-a", "resize").data("application/json", r#"{"width":0}"#);
+//! let effects = testkit::handle(Resize, command)?;
+//! assert_eq!(effects.answer(), Some(&Answer::Failure("a width of 0 is none".to_owned())));
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+//!
 //! Promise: a command that is sent again under the same id takes effect once, and gets the same reply again. It is a row
 //! of the ledger like any event, and its reply is kept there, written in the transaction of its effects. What breaks it:
 //! a row that was pruned (after `--dedupe-for`), and a command sent to another group's ledger.
