@@ -136,9 +136,9 @@ fn who_waits_for_nobody_is_told(test: &Test) {
     let mut b = serving(test, &[]);
     reply(test.send(&["ping", "--wait", WAIT]));
     assert_eq!(b.stop(soon()), Some(0));
-    let nobody = failure(scripted(test, "late", "effect 0", "1s"));
+    let nobody = failure(scripted(test, "late", "effect 0", "5s"));
     assert!(
-        nobody.contains("no reply within 1s") && nobody.ends_with("ask again with --id late"),
+        nobody.contains("no reply within 5s") && nobody.ends_with("ask again with --id late"),
         "{nobody}"
     );
     let mut b = serving(test, &[]);
