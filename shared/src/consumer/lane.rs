@@ -332,9 +332,8 @@ impl Lane {
             self.queues.done(work.key);
             return self.close(&work, true);
         }
-        let events =
-            follow_ups(&effects, &work.arrived).and_then(|events| answering::checked(&effects, events));
-        let events = match events {
+        let answer = if self.common.answers_as.is_some() { answering::check(&effects) } else { Ok(()) };
+        let events = match answer.and_then(|()| follow_ups(&effects, &work.arrived)) {
             Ok(events) => events,
             Err(reason) => {
                 self.took_none(&work);
@@ -396,7 +395,7 @@ impl Lane {
 
     fn settlement(&self, work: &Work, step: Step) -> Option<Settlement> {
         Some(Settlement {
-            reply: self.reply(work, &step),
+            reply: if self.common.answers_as.is_some() { self.reply(work, &step) } else { None },
             owner: self.slots.owner(work.slot)?,
             arrived: work.arrived.clone(),
             conflicting: work.is_conflicting,

@@ -5,7 +5,7 @@ use super::settling::Then;
 use super::under_way::Work;
 use crate::command::{self, Answer};
 use crate::event::{Arrived, Event};
-use crate::store::{Effects, Identity, OutboxRecord, Reply, Settlement, Step};
+use crate::store::{Effects, Identity, Reply, Settlement, Step};
 
 const EXPIRED: &str = "its time was over before its turn came: nothing was done, and under this id nothing will be. Send it under another";
 
@@ -32,7 +32,8 @@ impl Lane {
         }
     }
 
-    /// What a command gets for that step; `None` for an event.
+    /// What a command gets for that step. Not in the way of events.
+    #[inline(never)]
     pub(super) fn reply(&self, work: &Work, step: &Step) -> Option<Box<Reply>> {
         let service = self.common.answers_as.as_deref()?;
         let Arrived::Event(command) = &work.arrived else { return None };
@@ -52,12 +53,12 @@ impl Lane {
     }
 }
 
-/// Whether the answer fits into a record; what is to be published, where it does.
-pub(super) fn checked(effects: &Effects, events: Vec<OutboxRecord>) -> Result<Vec<OutboxRecord>, String> {
+/// Whether the answer fits into a record.
+pub(super) fn check(effects: &Effects) -> Result<(), String> {
     match effects.answer() {
         Some(Answer::Data { data, .. }) if data.len() > Answer::LONGEST => {
             Err(format!("the answer has {} bytes, and {} fit into a reply", data.len(), Answer::LONGEST))
         }
-        _ => Ok(events),
+        _ => Ok(()),
     }
 }
