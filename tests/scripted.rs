@@ -3,8 +3,8 @@
 //! Data is a script: `ok`, `sleep MILLIS`, `fail TIMES` (transient), `refuse TIMES` (transient that often, then
 //! permanent), `panic`, `hang TIMES` (never answers that often), `need FILE` (transient while it is not there),
 //! `effect MILLIS` (writes a row of `test_applied` after so long), `mend FILE` (permanent while it is not there, then as
-//! `effect`); what follows names the event. In JSON it is the member
-//! `do`. A success is logged as the handler `log` does it.
+//! `effect`); what follows names the event. In JSON it is the member `do`. A success is logged as the handler `log` does it.
+//! The command `do` does the same.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use service_b::config::Cli;
+use service_b::config::Asked;
 use service_b::{Config, report};
 use shared::consumer::{
     Counts, Effects, HandleError, Handler, Handlers, Migration, Schema, Statement, Summary, Value,
@@ -29,10 +29,10 @@ pub const PURE: &str = "pure";
 /// Runs the service if this process is to be one.
 pub fn asked_for() -> Option<ExitCode> {
     std::env::var_os(ASKED)?;
-    let config = shared::config::parse::<Cli>().into_config();
+    let Asked::Run(config, _) = Asked::from_args() else { return None };
     telemetry::init(config.common.log_format);
     let output = config.output;
-    Some(match run(config) {
+    Some(match run(*config) {
         Ok(summary) => report::close(&summary, None, output),
         Err(error) => report::failed(&error),
     })
@@ -41,11 +41,12 @@ pub fn asked_for() -> Option<ExitCode> {
 #[tokio::main]
 async fn run(config: Config) -> anyhow::Result<Summary> {
     let shutdown = shutdown::signalled()?;
-    let scripted = Scripted { group: config.group.clone(), attempts: Mutex::default() };
+    let scripted = || Scripted { group: config.group.clone(), attempts: Mutex::default() };
     let handlers = match std::env::var(ASKED).as_deref() {
-        Ok(PURE) => Handlers::new().on("*", Pure(scripted))?,
-        _ => Handlers::new().on("*", scripted)?,
+        Ok(PURE) => Handlers::new().on("*", Pure(scripted()))?,
+        _ => Handlers::new().on("*", scripted())?,
     };
+    let handlers = handlers.on_command("do", Commanded(scripted()))?;
     service_b::run(config, handlers, Arc::new(Counts::default()), shutdown).await
 }
 
@@ -54,6 +55,23 @@ async fn run(config: Config) -> anyhow::Result<Summary> {
 struct Scripted {
     group: String,
     attempts: Mutex<HashMap<String, u64>>,
+}
+
+/// The same for commands. Each time that it runs it answers differently, behind the id.
+#[derive(Debug)]
+struct Commanded(Scripted);
+
+impl Handler for Commanded {
+    type Data = String;
+
+    fn schema(&self) -> Schema {
+        self.0.schema()
+    }
+
+    async fn handle(&self, event: &Event, data: String) -> Result<Effects, HandleError> {
+        let effects = self.0.handle(event, data).await?;
+        Ok(effects.reply("text/plain", format!("{} {}", event.id(), uuid::Uuid::now_v7())))
+    }
 }
 
 /// No unique column: what is applied twice shows.

@@ -226,7 +226,7 @@ fn order(number: u64, bytes: usize, random: &mut fastrand::Rng) -> Vec<u8> {
 /// No broker, or one that refuses.
 pub(crate) async fn make(connection: &Connection, name: &str, partitions: i32) -> anyhow::Result<Topic> {
     let topic: Topic = name.parse()?;
-    let spec = TopicSpec { topic: topic.clone(), partitions };
+    let spec = TopicSpec::new(topic.clone(), partitions);
     ensure_topics(connection, vec![spec]).await?;
     Ok(topic)
 }

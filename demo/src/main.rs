@@ -72,7 +72,7 @@ async fn service_b(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<Summary> {
     let store = TemporaryStore::new()?;
-    let flags = ["service-b", "--partitions", "1", "--bootstrap-servers", &address];
+    let flags = ["service-b", "--partitions", "1", "--commands", "off", "--bootstrap-servers", &address];
     let mut config = parse_alone::<service_b::config::Cli>(&flags)?.into_config();
     config.store = Some(store.url());
     let handlers = Handlers::new().on("*", Counted(handled))?;

@@ -12,6 +12,7 @@ use shared::listing::Output;
 use shared::store::StoreUrl;
 use shared::topic::Topic;
 
+use crate::command;
 use crate::tools::Tool;
 
 const EXAMPLES: &str = "\
@@ -23,6 +24,7 @@ Examples:
   service-a --from orders.jsonl --outbox sqlite:outbox.db
                                                      each line once, also if it is killed and started again
   service-a --from orders.jsonl --dry-run | head     look first; needs no broker
+  service-a command send ping                        ask service-b who it is
 
 Exit codes: 0 all that was published was acknowledged, 1 it was not, 2 wrong usage.";
 
@@ -31,19 +33,22 @@ Exit codes: 0 all that was published was acknowledged, 1 it was not, 2 wrong usa
 #[command(name = "service-a", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<Wanted>,
     #[command(flatten)]
     config: Config,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum Wanted {
     /// Publish events (what happens without a command, too)
     #[command(after_help = EXAMPLES)]
     Publish(Box<Config>),
     /// What the program prints about itself.
     #[command(flatten)]
     Tool(Tool),
+    /// Ask a service to do something
+    #[command(subcommand)]
+    Command(command::Verb),
 }
 
 /// What the command line asks for.
@@ -51,8 +56,32 @@ enum Command {
 pub enum Asked {
     /// To publish events.
     Publish(Box<Config>),
+    /// To ask a service for something.
+    Command(command::Verb),
     /// To print something.
     Tool(Tool),
+}
+
+impl Asked {
+    /// What the process's own arguments ask for. Wrong usage ends the process with exit code 2.
+    pub fn from_args() -> Self {
+        let cli = shared::config::parse::<Cli>();
+        let asked = match cli.command {
+            Some(Wanted::Command(verb)) => Self::Command(verb),
+            Some(Wanted::Tool(tool)) => Self::Tool(tool),
+            Some(Wanted::Publish(config)) => Self::Publish(config),
+            None => Self::Publish(Box::new(cli.config)),
+        };
+        let checked = match &asked {
+            Self::Publish(config) => config.check(),
+            Self::Command(verb) => verb.check(),
+            Self::Tool(_) => Ok(()),
+        };
+        if let Err(reason) = checked {
+            Cli::command().error(ErrorKind::ArgumentConflict, reason).exit()
+        }
+        asked
+    }
 }
 
 /// Everything that can be set. Flag over environment variable over `--config` file over default.
@@ -140,20 +169,6 @@ pub struct Config {
     pub common: CommonArgs,
 }
 
-impl Asked {
-    /// What the process's own arguments ask for. Wrong usage ends the process with exit code 2.
-    pub fn from_args() -> Self {
-        let config = match shared::config::parse::<Cli>() {
-            Cli { command: Some(Command::Tool(tool)), .. } => return Self::Tool(tool),
-            cli => cli.into_config(),
-        };
-        if let Err(reason) = config.check() {
-            Cli::command().error(ErrorKind::ArgumentConflict, reason).exit()
-        }
-        Self::Publish(Box::new(config))
-    }
-}
-
 impl Config {
     /// What no single flag can know.
     ///
@@ -185,8 +200,16 @@ impl Cli {
     /// With the command or without: the same settings.
     pub fn into_config(self) -> Config {
         match self.command {
-            Some(Command::Publish(config)) => *config,
-            Some(Command::Tool(_)) | None => self.config,
+            Some(Wanted::Publish(config)) => *config,
+            Some(Wanted::Command(_) | Wanted::Tool(_)) | None => self.config,
+        }
+    }
+
+    /// What a service is asked for, if that is what is wanted.
+    pub fn into_command(self) -> Option<command::Verb> {
+        match self.command {
+            Some(Wanted::Command(verb)) => Some(verb),
+            _ => None,
         }
     }
 }
@@ -205,7 +228,8 @@ fn bound(text: &str) -> Result<usize, String> {
     }
 }
 
-fn word(text: &str) -> Result<String, String> {
+/// A word without spaces or control characters.
+pub(crate) fn word(text: &str) -> Result<String, String> {
     let good = !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control());
     if good { Ok(text.to_owned()) } else { Err("write at least one character, and no spaces".to_owned()) }
 }

@@ -94,7 +94,7 @@ fn line(topic: &str, event: &NewEvent) -> io::Result<String> {
 }
 
 /// JSON escapes what is below a space; a terminal also obeys DEL and the C1 controls.
-fn escaped(json: String) -> String {
+pub(crate) fn escaped(json: String) -> String {
     if !json.contains(char::is_control) {
         return json;
     }

@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - [`config`]: the settings, one documented struct.
+//! - [`command`]: asking a service to do something, and its reply.
 //! - `source`: the event source: the counter, or lines (read on a thread of its own, split, told apart
 //!   as JSON, text or bytes, keyed).
 //! - `pace`: when which event is due; pure.
@@ -23,6 +24,7 @@
 //! At the end, or at a signal, nothing more is read, all acknowledgements are waited for, and the summary says how
 //! it went.
 
+pub mod command;
 pub mod config;
 mod dry_run;
 mod due;
@@ -68,7 +70,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::
 async fn connect(config: &Config) -> anyhow::Result<Publisher> {
     let connection = config.common.connection();
     reach(&connection).await?;
-    let spec = TopicSpec { topic: config.topic.clone(), partitions: config.common.partitions };
+    let spec = TopicSpec::new(config.topic.clone(), config.common.partitions);
     ensure_topics(&connection, vec![spec]).await?;
     Publisher::new(&connection)
 }

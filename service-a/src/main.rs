@@ -12,23 +12,26 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match Asked::from_args() {
-        Asked::Publish(config) => publish(*config).await,
-        Asked::Tool(tool) => match tool.run() {
+    let asked = Asked::from_args();
+    match &asked {
+        Asked::Publish(config) => telemetry::init(config.common.log_format),
+        Asked::Command(verb) => telemetry::init_answering(verb.log_format()),
+        Asked::Tool(_) => {}
+    }
+    match (asked, shutdown::signalled()) {
+        (Asked::Publish(config), Ok(signal)) => publish(*config, signal).await,
+        (Asked::Command(verb), Ok(signal)) => verb.run(signal).await,
+        (Asked::Tool(tool), _) => match tool.run() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => report::failed(&error),
         },
+        (_, Err(error)) => report::failed(&error.into()),
     }
 }
 
-async fn publish(config: Config) -> ExitCode {
-    telemetry::init(config.common.log_format);
+async fn publish(config: Config, signal: impl Future<Output = ()>) -> ExitCode {
     let (output, dry_run) = (config.output, config.dry_run);
-    let result = match shutdown::signalled() {
-        Ok(signal) => service_a::run(config, signal).await,
-        Err(error) => Err(error.into()),
-    };
-    match result {
+    match service_a::run(config, signal).await {
         Ok(summary) if dry_run => report::exit_code(&summary),
         Ok(summary) => report::close(&summary, output),
         Err(error) => report::failed(&error),

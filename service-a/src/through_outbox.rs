@@ -53,7 +53,7 @@ pub(crate) async fn publish(
     url: &StoreUrl,
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<Summary> {
-    let topic = TopicSpec { topic: config.topic.clone(), partitions: config.common.partitions };
+    let topic = TopicSpec::new(config.topic.clone(), config.common.partitions);
     let connection = config.common.connection();
     let outbox = tokio::select! {
         biased;

@@ -54,6 +54,7 @@ const EXAMPLES: &str = "Examples:
   service-b --handle '*=discard' --until-caught-up       drain what is there, and say how fast
   service-b --handle '*=statistics'                      count by type, key and minute
   service-b --store postgres://me@db/ledger              several machines share the work
+  service-a command send ping                            ask it who it is
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 
@@ -95,6 +96,10 @@ pub struct Config {
     /// What happens to events that no handler is for
     #[arg(long, env = "SERVICE_B_UNHANDLED", value_enum, default_value_t = Unhandled::DeadLetter)]
     pub unhandled: Unhandled,
+
+    /// Take commands by the topic `GROUP.commands`; never with --until-caught-up, which ends and answers nobody
+    #[arg(long, env = "SERVICE_B_COMMANDS", value_enum, default_value_t = Commands::On)]
+    pub commands: Commands,
 
     /// Handle what is there at the start, then end: the mode of a batch job. An error while something of it is paused
     #[arg(long, env = "SERVICE_B_UNTIL_CAUGHT_UP")]
@@ -191,6 +196,15 @@ pub struct Config {
     pub common: CommonArgs,
 }
 
+/// Whether commands are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Commands {
+    /// They are handled, and answered.
+    On,
+    /// Their topic is not subscribed to, nor made.
+    Off,
+}
+
 /// What to do where the records between the committed offset and the partition's beginning were deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnMissingOffsets {
@@ -244,6 +258,19 @@ impl Config {
         connection
     }
 
+    /// By which topic commands come, if any do.
+    ///
+    /// # Errors
+    /// The group's name cannot be part of a topic's name.
+    pub fn commands_topic(&self) -> anyhow::Result<Option<Topic>> {
+        let takes = self.commands == Commands::On && !self.until_caught_up;
+        takes.then(|| Topic::commands(&self.group)).transpose().with_context(|| self.bad_group())
+    }
+
+    fn bad_group(&self) -> String {
+        format!("--group {:?} has to be part of a topic's name", self.group)
+    }
+
     /// The topics that must be there: those subscribed to, and their dead letters'.
     ///
     /// # Errors
@@ -251,12 +278,14 @@ impl Config {
     pub fn topic_specs(&self) -> anyhow::Result<Vec<TopicSpec>> {
         let partitions = self.common.partitions;
         let mut specs = Vec::new();
-        for topic in &self.topics {
-            let dead_letters = topic
-                .dead_letters(&self.group)
-                .with_context(|| format!("--group {:?} has to be part of a topic's name", self.group))?;
-            specs.push(TopicSpec { topic: topic.clone(), partitions });
-            specs.push(TopicSpec { topic: dead_letters, partitions });
+        let events = self.topics.iter().map(|topic| (topic, self.group.as_str()));
+        let commands = self.commands_topic()?;
+        // Their topic's name is their group's.
+        let commands = commands.iter().map(|topic| (topic, topic.as_str()));
+        for (topic, group) in events.chain(commands) {
+            let dead_letters = topic.dead_letters(group).with_context(|| self.bad_group())?;
+            specs.push(TopicSpec::new(topic.clone(), partitions));
+            specs.push(TopicSpec::new(dead_letters, partitions));
         }
         Ok(specs)
     }
@@ -275,10 +304,14 @@ impl Config {
     }
 
     /// What the runtime needs to know, with the ledger in that store.
-    pub fn options(&self, store: StoreUrl) -> Options {
+    ///
+    /// # Errors
+    /// The group's name cannot be part of a topic's name.
+    pub fn options(&self, store: StoreUrl) -> anyhow::Result<Options> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Options {
+        Ok(Options {
             topics: self.topics.clone(),
+            commands: self.commands_topic()?,
             group: self.group(),
             lanes: self.lanes.map_or(cores, usize::from),
             concurrency: self.concurrency as usize,
@@ -295,7 +328,7 @@ impl Config {
             unhandled: self.unhandled,
             until_caught_up: self.until_caught_up,
             shutdown_deadline: self.shutdown_deadline,
-        }
+        })
     }
 
     /// Checks what clap cannot: what is wrong shows before anything starts.
@@ -314,6 +347,12 @@ impl Config {
             "--embedded-broker forgets everything at its end: leave --store (SERVICE_B_STORE) out with it"
         );
         self.topic_specs()?;
+        if let Some(commands) = self.commands_topic()? {
+            anyhow::ensure!(
+                !self.topics.contains(&commands),
+                "--topic {commands}: commands come by this topic; leave it out, or say --commands off"
+            );
+        }
         self.connection().consumer(&self.group())?;
         self.connection().producer()?;
         Ok(())

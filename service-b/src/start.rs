@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use shared::broker::{EmbeddedBroker, Options};
 use shared::client::{self, Connection, TopicSpec};
 use shared::store::{StoreUrl, TemporaryStore};
+use shared::topic::Topic;
 
 use crate::config::Config;
 
@@ -24,8 +25,13 @@ pub fn embedded(config: &Config) -> anyhow::Result<Option<EmbeddedBroker>> {
     let port = local_port(servers).with_context(|| {
         format!("--embedded-broker listens on this machine only: write --bootstrap-servers localhost:9092, not {servers}")
     })?;
-    let topics =
+    let mut topics: Vec<(String, i32)> =
         config.topic_specs()?.into_iter().map(|spec| (spec.topic.to_string(), spec.partitions)).collect();
+    // service-a would make it, and wait for five seconds on the way: there is no admin API to answer.
+    let replies = Topic::replies("service-a")?;
+    if !topics.iter().any(|(topic, _)| topic == replies.as_str()) {
+        topics.push((replies.to_string(), config.common.partitions));
+    }
     let broker = EmbeddedBroker::start(Options { port, topics })?;
     tracing::warn!("embedded broker at {}: in memory, for trying things out only", broker.address());
     Ok(Some(broker))

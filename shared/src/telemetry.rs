@@ -20,6 +20,11 @@ pub fn init(format: LogFormat) {
     start(format, "info");
 }
 
+/// [`init`] for a command that answers: of what is logged only warnings, unless `RUST_LOG` says more.
+pub fn init_answering(format: LogFormat) {
+    start(format, "warn");
+}
+
 /// [`init`] for a program whose output is not its log: of what is logged only warnings, unless `RUST_LOG` says more.
 pub fn init_quiet() {
     start(LogFormat::Human, "warn");

@@ -6,6 +6,10 @@ use std::str::FromStr;
 /// What the topics of dead letters begin with (KIP-1191).
 pub(crate) const DEAD_LETTERS: &str = "dlq.";
 
+/// What the topics of commands and of replies end with.
+const COMMANDS: &str = ".commands";
+const REPLIES: &str = ".replies";
+
 /// A name that Kafka accepts for a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(String);
@@ -23,6 +27,37 @@ impl Topic {
     /// The group's name has a character that no topic may have, or the whole is too long.
     pub fn dead_letters(&self, group: &str) -> Result<Self, BadTopic> {
         format!("{DEAD_LETTERS}{group}.{self}").parse()
+    }
+
+    /// Where the commands to that service go: `<service>.commands`.
+    ///
+    /// # Errors
+    /// The service's name has a character that no topic may have, or is too long.
+    pub fn commands(service: &str) -> Result<Self, BadTopic> {
+        Self::of_service(service, COMMANDS)
+    }
+
+    /// Where the replies to that service's commands go: `<service>.replies`.
+    ///
+    /// # Errors
+    /// The service's name has a character that no topic may have, or is too long.
+    pub fn replies(service: &str) -> Result<Self, BadTopic> {
+        Self::of_service(service, REPLIES)
+    }
+
+    /// Nobody is named: that is no service.
+    fn of_service(service: &str, ending: &str) -> Result<Self, BadTopic> {
+        if service.is_empty() {
+            Err(BadTopic(ending.to_owned()))
+        } else {
+            format!("{service}{ending}").parse()
+        }
+    }
+
+    /// Whether replies go there. A command may ask for its reply nowhere else: who may send commands must not be able to
+    /// have records written where others read events.
+    pub fn is_replies(&self) -> bool {
+        self.0.strip_suffix(REPLIES).is_some_and(|service| !service.is_empty())
     }
 
     /// Whether dead letters go there.
@@ -64,6 +99,16 @@ mod tests {
         for name in ["", ".", "..", "a b", "a/b", "ä", &"x".repeat(250)] {
             assert!(name.parse::<Topic>().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn commands_and_replies_are_named_by_the_service() {
+        assert_eq!(Topic::commands("service-b").expect("a topic").as_str(), "service-b.commands");
+        let replies = Topic::replies("service-a").expect("a topic");
+        assert_eq!(replies.as_str(), "service-a.replies");
+        assert!(replies.is_replies() && !Topic::commands("service-b").expect("a topic").is_replies());
+        assert!(!".replies".parse::<Topic>().expect("a topic").is_replies());
+        assert!(Topic::commands("").is_err() && Topic::replies("a b").is_err());
     }
 
     #[test]

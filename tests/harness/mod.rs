@@ -23,7 +23,7 @@ pub use self::proxy::{Network, Proxy};
 pub use self::raw::{Raw, Sent, event_headers};
 pub(crate) use self::scenario::scenario;
 pub use self::scenario::{Need, Scenario, names_only, trials};
-pub use self::test::{Test, printed};
+pub use self::test::{ASSIGNED, Test, printed};
 pub use self::tier::Stage;
 pub use self::tools::{Python, kcat};
 pub use self::wait::{eventually, soon};

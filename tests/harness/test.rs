@@ -12,6 +12,9 @@ use super::log::Log;
 use super::process::Process;
 use super::records::Records;
 
+/// What a member logs once it has partitions of the test's topic. The group of its commands logs the like for its own.
+pub const ASSIGNED: &str = "assigned pair.";
+
 /// Programs by name, and what they print.
 type Started = Vec<(String, Arc<Log>)>;
 
@@ -64,7 +67,9 @@ impl Test {
         self.broker.create_topic(&self.topic, partitions, &[("max.message.bytes", "4194304")]);
         if let Broker::Embedded(_) = self.broker {
             // A member would make it, and wait for five seconds on the way: there is no admin API to answer.
-            self.broker.create_topic(&self.dead_letters(), partitions, &[]);
+            for topic in [self.dead_letters(), self.commands(), self.dead_commands(), self.replies()] {
+                self.broker.create_topic(&topic, partitions, &[]);
+            }
         }
         &self.topic
     }
@@ -72,6 +77,11 @@ impl Test {
     /// Where this group's dead letters go.
     pub fn dead_letters(&self) -> String {
         format!("dlq.{}.{}", self.group, self.topic)
+    }
+
+    /// Where this group's dead commands go.
+    pub fn dead_commands(&self) -> String {
+        format!("dlq.{0}.{0}", self.commands())
     }
 
     /// The store of the test's members.
@@ -108,6 +118,30 @@ impl Test {
         self.start("service-a", command)
     }
 
+    /// Starts `service-a command send` to the test's group.
+    pub fn send(&self, arguments: &[&str]) -> Process {
+        let arguments = [&["command", "send"], arguments].concat();
+        let sender = self.sender();
+        let command =
+            self.command(&beside("service-a"), &arguments, &["--to", &self.group, "--sender", &sender]);
+        self.start("service-a command", command)
+    }
+
+    /// Who sends commands, unless a test says otherwise.
+    fn sender(&self) -> String {
+        format!("{}-sender", self.group)
+    }
+
+    /// By which topic the test's group takes commands.
+    pub fn commands(&self) -> String {
+        format!("{}.commands", self.group)
+    }
+
+    /// By which topic the replies come.
+    pub fn replies(&self) -> String {
+        format!("{}.replies", self.sender())
+    }
+
     /// Starts service-b on the test's topic and in its group, with its log as JSON.
     pub fn service_b(&self, arguments: &[&str]) -> Process {
         let command = self.member(&beside("service-b"), arguments);
@@ -119,18 +153,6 @@ impl Test {
         let mut command = self.member(&std::env::current_exe().unwrap(), arguments);
         command.env(crate::scripted::ASKED, "1");
         self.start("scripted", command)
-    }
-
-    /// Starts a tool of service-b on the test's store and group.
-    pub fn tool(&self, arguments: &[&str]) -> Process {
-        let mut command = Command::new(beside("service-b"));
-        command.args(arguments);
-        for (name, value) in [("--store", &self.store()), ("--group", &self.group)] {
-            if !arguments.contains(&name) {
-                command.args([name, value]);
-            }
-        }
-        self.start("tool", command)
     }
 
     /// The same, with a handler that says that it is pure.
@@ -147,12 +169,17 @@ impl Test {
         self.start(service, command)
     }
 
-    /// Runs an operator's tool of service-b to its end: its exit code, and what it printed and logged.
-    pub fn tool(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+    /// Starts an operator's tool of service-b on the test's store, group and broker.
+    pub fn tool(&self, arguments: &[&str]) -> Process {
         let mut command = Command::new(beside("service-b"));
         command.args(arguments).env("SERVICE_B_STORE", self.store()).env("SERVICE_B_GROUP", &self.group);
         command.env("KAFKA_BOOTSTRAP_SERVERS", self.broker.address());
-        let mut process = self.start(&arguments[..2].join("-"), command);
+        self.start(&arguments[..2].join("-"), command)
+    }
+
+    /// Runs one to its end: its exit code, and what it printed and logged.
+    pub fn answer(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let mut process = self.tool(arguments);
         let code = process.exit_code(super::soon());
         (code, process.stdout().join("\n"), process.stderr().join("\n"))
     }
@@ -205,7 +232,8 @@ impl Test {
 
 impl Drop for Test {
     fn drop(&mut self) {
-        self.broker.delete_topics(&[self.topic.clone(), self.dead_letters()]);
+        let of_commands = [self.commands(), self.dead_commands(), self.replies()];
+        self.broker.delete_topics(&[&[self.topic.clone(), self.dead_letters()], &of_commands[..]].concat());
         if let Some(server) = &self.server {
             super::database::remove(server, &self.database());
         }

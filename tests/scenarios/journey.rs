@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::work::numbered;
-use crate::harness::{Process, Scenario, Test, printed, scenario, soon};
+use crate::harness::{ASSIGNED, Process, Scenario, Test, printed, scenario, soon};
 
 /// The scenarios of this file.
 pub fn scenarios() -> Vec<Scenario> {
@@ -72,7 +72,7 @@ fn a_late_subscriber_sees_everything(test: &Test) {
 /// Catches: a subscriber that gives up on a topic which is not there yet, or does not make it.
 fn an_early_subscriber_sees_everything(test: &Test) {
     let mut b = test.service_b(&[]);
-    b.wait_for_line("assigned", soon());
+    b.wait_for_line(ASSIGNED, soon());
     publish_ten(test);
     b.wait_for_line("Received message: event_9", soon());
     assert_eq!(data(&b), ten());

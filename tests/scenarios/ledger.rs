@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::work::{assert_none_lost, numbered};
 use crate::harness::{
-    Process, Raw, Scenario, Signal, Test, event_headers, eventually, printed, scenario, soon,
+    ASSIGNED, Process, Raw, Scenario, Signal, Test, event_headers, eventually, printed, scenario, soon,
 };
 
 /// The scenarios of this file.
@@ -36,7 +36,7 @@ fn a_member_shut_out_for_good_ends_and_goes_on_when_started_again(test: &Test) {
     let topic = test.topic(1);
     test.records.send(topic, &numbered("effect 1", 0, COUNT / 2, 7));
     let mut b = test.scripted(&[]);
-    b.wait_for_line("assigned", soon());
+    b.wait_for_line(ASSIGNED, soon());
     eventually(soon(), "half are handled", || (applied(test).0 == COUNT as i64 / 2).then_some(()));
     test.change_store("update partitions set epoch = epoch + 1", "update partition set epoch = epoch + 1");
     test.records.send(topic, &numbered("effect 1", COUNT / 2, COUNT / 2, 7));
@@ -198,7 +198,7 @@ fn a_store_that_is_locked_is_waited_for(test: &Test) {
     let Some(file) = test.store().strip_prefix("sqlite:").map(str::to_owned) else { return };
     let topic = test.topic(1);
     let mut b = test.scripted(&[]);
-    b.wait_for_line("assigned", soon());
+    b.wait_for_line(ASSIGNED, soon());
     let other = rusqlite::Connection::open(file).unwrap();
     other.execute_batch("begin exclusive").unwrap();
     test.records.send(topic, &numbered("effect 1", 0, 50, 5));
@@ -217,7 +217,7 @@ fn a_store_that_is_locked_at_an_assignment_is_waited_for(test: &Test) {
     let Some(file) = test.store().strip_prefix("sqlite:").map(str::to_owned) else { return };
     let topic = test.topic(2);
     let mut one = test.scripted(&[]);
-    one.wait_for_line("assigned", soon());
+    one.wait_for_line(ASSIGNED, soon());
     let mut two = test.scripted(&[]);
     two.wait_for_line(&format!("assigned {topic}/"), soon());
     let other = rusqlite::Connection::open(file).unwrap();

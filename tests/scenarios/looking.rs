@@ -24,13 +24,13 @@ pub fn scenarios() -> Vec<Scenario> {
 
 /// What a tool that succeeds prints, as an object a line.
 fn objects(test: &Test, arguments: &[&str]) -> Vec<Value> {
-    let (code, out, err) = test.tool(&[arguments, &["--output", "json"]].concat());
+    let (code, out, err) = test.answer(&[arguments, &["--output", "json"]].concat());
     assert_eq!(code, Some(0), "{arguments:?}: {err}");
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn refused(test: &Test, arguments: &[&str], code: i32, needle: &str) {
-    let (found, out, err) = test.tool(arguments);
+    let (found, out, err) = test.answer(arguments);
     assert_eq!(found, Some(code), "{arguments:?}: {out}{err}");
     assert!(err.contains(needle) && !err.contains("panicked"), "{needle:?} is not in: {err}");
 }
@@ -47,7 +47,7 @@ fn a_record_is_shown_with_all_its_bytes(test: &Test) {
     assert_eq!(of(1)["value"], json!({ "base64": "/wA=" }));
     assert_eq!(of(1)["headers"], json!([{ "name": { "base64": "/g==" }, "value": null }]));
     assert!(of(1)["key"].is_null() && of(1)["offset"] == 1);
-    let (_, shown, _) = test.tool(&["records", "get", &format!("{topic}/0/0")]);
+    let (_, shown, _) = test.answer(&["records", "get", &format!("{topic}/0/0")]);
     assert!(shown.contains("\"a\": [\n    1,") && shown.contains("k\\u{1b}[2J"), "{shown}");
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod asking;
+mod commands;
 mod committed;
 mod damage;
 mod failing;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Scenario> {
         looking::scenarios(),
         outages::scenarios(),
         quick_start::scenarios(),
+        commands::scenarios(),
         interrupted::scenarios(),
         ledger::scenarios(),
         refused_letters::scenarios(),

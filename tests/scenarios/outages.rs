@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use shared::broker::{EmbeddedBroker, Options};
 
 use super::work::{assert_in_order_per_key, assert_none_lost, different, handled};
-use crate::harness::{Scenario, Test, eventually, printed, scenario, soon};
+use crate::harness::{ASSIGNED, Scenario, Test, eventually, printed, scenario, soon};
 
 /// The scenarios of this file.
 pub fn scenarios() -> Vec<Scenario> {
@@ -39,7 +39,7 @@ fn a_killed_broker_comes_back_and_nothing_is_lost(test: &Test) {
     std::fs::write(&file, (0..COUNT).map(line).collect::<Vec<_>>().join("\n")).unwrap();
 
     let mut b = test.service_b(&QUICK);
-    b.wait_for_line("assigned", soon());
+    b.wait_for_line(ASSIGNED, soon());
     let lines = ["--from", file.to_str().unwrap(), "--key-field", "key", "--rate", "500"];
     let mut a = test.service_a(&[lines.as_slice(), &QUICK].concat());
     eventually(soon(), "some are handled", || (printed(&b).len() > 300).then_some(()));
@@ -122,7 +122,7 @@ fn a_broker_that_comes_later_is_found(test: &Test) {
     b.wait_for_line("Trying again", soon());
     let port = address.rsplit_once(':').unwrap().1.parse().unwrap();
     let _broker = EmbeddedBroker::start(Options { port, ..Options::default() }).unwrap();
-    b.wait_for_line("assigned", soon());
+    b.wait_for_line(ASSIGNED, soon());
     let mut a = test.service_a(&["--bootstrap-servers", &address, "--interval", "1ms"]);
     assert_eq!(a.exit_code(soon()), Some(0));
     b.wait_for_line("Received message: event_9", soon());

@@ -24,7 +24,7 @@ const UNDER_WAY: Duration = Duration::from_millis(500);
 const STANDS_STILL: Duration = Duration::from_secs(2);
 
 fn tool(test: &Test, arguments: &[&str]) -> String {
-    let (code, out, err) = test.tool(arguments);
+    let (code, out, err) = test.answer(arguments);
     assert_eq!(code, Some(0), "{arguments:?}: {out}{err}");
     out
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::harness::{Process, Raw, Scenario, Test, eventually, printed, scenario, soon};
+use crate::harness::{ASSIGNED, Process, Raw, Scenario, Test, eventually, printed, scenario, soon};
 
 /// The scenarios of this file.
 pub fn scenarios() -> Vec<Scenario> {
@@ -18,7 +18,7 @@ pub fn scenarios() -> Vec<Scenario> {
 fn around(test: &Test, poison: &[u8], before: impl FnOnce()) -> Process {
     let topic = test.topic(1);
     let mut b = test.service_b(&[]);
-    b.wait_for_line("assigned", soon());
+    b.wait_for_line(ASSIGNED, soon());
     before();
     let bad = Raw::new("k1", poison).header("content-type", "text/plain");
     let records = [Raw::new("k0", "ahead"), bad, Raw::new("k1", "behind"), Raw::new("k2", "other")];

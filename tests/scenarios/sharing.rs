@@ -6,7 +6,7 @@ use super::work::{
     assert_clean, assert_in_order_per_key, assert_none_lost, assert_none_twice, different, handled, numbered,
     under_load,
 };
-use crate::harness::{Process, Scenario, Signal, Test, eventually, printed, scenario, soon};
+use crate::harness::{ASSIGNED, Process, Scenario, Signal, Test, eventually, printed, scenario, soon};
 
 /// The scenarios of this file.
 pub fn scenarios() -> Vec<Scenario> {
@@ -35,7 +35,7 @@ fn join_and_leave(test: &Test, protocol: &str) {
     test.topic(PARTITIONS);
     let start = || test.scripted(&["--group-protocol", protocol]);
     let mut members = vec![start()];
-    members[0].wait_for_line("assigned", soon());
+    members[0].wait_for_line(ASSIGNED, soon());
     let sent = under_load(test, "sleep 2", KEYS, || {
         for _ in 0..2 {
             let mut member = start();
@@ -88,11 +88,14 @@ fn a_static_member_restarts_without_a_rebalance(test: &Test) {
     let start = |name: &str| test.scripted(&["--instance-id", name]);
     let (mut one, mut two) = (start("one"), start("two"));
     for member in [&mut one, &mut two] {
-        member.wait_for_line("assigned", soon());
+        member.wait_for_line(ASSIGNED, soon());
     }
     let changes = |member: &Process| {
         let lines = member.stderr();
-        lines.iter().filter(|line| line.contains("\"assigned ") || line.contains("\"revoked ")).count()
+        lines
+            .iter()
+            .filter(|line| line.contains("\"assigned pair.") || line.contains("\"revoked pair."))
+            .count()
     };
     test.records.send(&test.topic, &numbered("ok", 0, 100, KEYS));
     let both = |one: &Process, two: &Process| {
@@ -105,7 +108,7 @@ fn a_static_member_restarts_without_a_rebalance(test: &Test) {
     one.signal(Signal::Term);
     assert_eq!(one.exit_code(soon()), Some(0));
     let mut again = start("one");
-    again.wait_for_line("assigned", soon());
+    again.wait_for_line(ASSIGNED, soon());
     test.records.send(&test.topic, &numbered("ok", 100, 100, KEYS));
     eventually(soon(), "its share waits for it", || {
         let rest = printed(&again).into_iter().chain(printed(&two)).chain(printed(&one)).collect();

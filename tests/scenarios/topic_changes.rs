@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::work::{assert_in_order_per_key, assert_none_lost, assert_none_twice, handled, numbered};
-use crate::harness::{Process, Raw, Scenario, Test, eventually, printed, scenario, soon};
+use crate::harness::{ASSIGNED, Process, Raw, Scenario, Test, eventually, printed, scenario, soon};
 
 /// The scenarios of this file.
 pub fn scenarios() -> Vec<Scenario> {
@@ -48,7 +48,7 @@ fn a_topic_that_grows_while_keys_wait_loses_nothing(test: &Test) {
     ];
     let mut members = [test.scripted(&settings), test.scripted(&settings)];
     for member in &mut members {
-        member.wait_for_line("assigned", soon());
+        member.wait_for_line(ASSIGNED, soon());
     }
     test.records.send(topic, &before);
     test.records.send(topic, &numbered("ok", first, OTHERS, 30));

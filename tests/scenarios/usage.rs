@@ -28,7 +28,7 @@ fn refused(mut process: Process, needles: &[&str]) {
 
 /// Catches: checks that come after the connection, messages without the way out, exit code 1 for 2.
 fn wrong_usage_ends_with_2_and_says_what_to_write(test: &Test) {
-    let cases: [(&[&str], &[&str]); 11] = [
+    let cases: [(&[&str], &[&str]); 12] = [
         (&["--handle", "*=lgo"], &["lgo", "log, discard"]),
         (&["--handle", "*=log", "--handle", "*=discard"], &["two handlers", "*"]),
         (&["--handle", "log"], &["PATTERN=NAME"]),
@@ -40,6 +40,7 @@ fn wrong_usage_ends_with_2_and_says_what_to_write(test: &Test) {
         (&["--group", "a group"], &["--group"]),
         (&["--window", "1"], &["--window"]),
         (&["--handler-timeout", "soon"], &["500ms"]),
+        (&["--group", "g", "--topic", "g.commands"], &["g.commands", "--commands off"]),
     ];
     for (arguments, needles) in cases {
         refused(test.service_b(&[arguments, &NOWHERE].concat()), needles);
@@ -54,6 +55,15 @@ fn wrong_usage_ends_with_2_and_says_what_to_write(test: &Test) {
     ];
     for (arguments, needles) in cases {
         refused(test.service_a(&[arguments, &NOWHERE].concat()), needles);
+    }
+    let cases: [(&[&str], &[&str]); 4] = [
+        (&["two words"], &["no spaces"]),
+        (&["resize", "--data", "width=80"], &["--data", "JSON"]),
+        (&["ping", "--no-wait", "--wait", "1s"], &["--no-wait", "--wait"]),
+        (&["ping", "--kafka", "acks=0"], &["acks"]),
+    ];
+    for (arguments, needles) in cases {
+        refused(test.send(&[arguments, &NOWHERE].concat()), needles);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Before the work starts: is a broker there, and are the topics?
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -27,6 +28,15 @@ pub struct TopicSpec {
     pub topic: Topic,
     /// How many partitions it gets if it has to be made.
     pub partitions: i32,
+    /// How long it keeps records then, where that is not the broker's default.
+    pub retention: Option<Duration>,
+}
+
+impl TopicSpec {
+    /// A topic that keeps its records as long as the broker sees fit.
+    pub fn new(topic: Topic, partitions: i32) -> Self {
+        Self { topic, partitions, retention: None }
+    }
 }
 
 /// No broker answered, or the one that did refused us.
@@ -99,6 +109,16 @@ fn reason(error: &KafkaError) -> String {
     }
 }
 
+/// Whether there is such a topic. To ask does not make it.
+///
+/// # Errors
+/// No broker answers, or it does not let us know.
+pub async fn has_topic(connection: &Connection, topic: &Topic) -> anyhow::Result<bool> {
+    let (config, topic) = (connection.asking()?, topic.clone());
+    let client = move || BaseConsumer::from_config_and_context(&config, Context::default());
+    ask(client, move |client| Ok(partitions(client, &topic)?.is_some())).await
+}
+
 /// Makes the topics that are missing. One that exists is left as it is.
 ///
 /// # Errors
@@ -131,13 +151,20 @@ async fn create(connection: &Connection, specs: &[TopicSpec]) -> anyhow::Result<
     let admin: AdminClient<Context> =
         AdminClient::from_config_and_context(&connection.asking()?, Context::default())?;
     let size = MAX_RECORD_BYTES.to_string();
+    let millis = |spec: &TopicSpec| Some((spec.topic.clone(), spec.retention?.as_millis().to_string()));
+    let retentions: HashMap<Topic, String> = specs.iter().filter_map(millis).collect();
     let topics: Vec<_> = specs
         .iter()
         .map(|spec| {
             let topic = NewTopic::new(spec.topic.as_str(), spec.partitions, TopicReplication::Fixed(-1))
                 .set("max.message.bytes", &size);
             // A dead letter keeps its record's time, which may be long ago: it must not be gone before anybody has seen it.
-            if spec.topic.is_dead_letters() { topic.set("retention.ms", "-1") } else { topic }
+            if spec.topic.is_dead_letters() {
+                return topic.set("retention.ms", "-1");
+            }
+            let Some(retention) = retentions.get(&spec.topic) else { return topic };
+            // Deleted by the segment, which by default is begun anew once a week.
+            topic.set("retention.ms", retention).set("segment.ms", retention)
         })
         .collect();
     let options = AdminOptions::new().request_timeout(Some(PATIENCE));

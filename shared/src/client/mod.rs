@@ -9,7 +9,7 @@ mod refusal;
 mod settings;
 mod watch;
 
-pub use self::admin::{TopicSpec, Unreachable, ensure_topics, may_pass, reach};
+pub use self::admin::{TopicSpec, Unreachable, ensure_topics, has_topic, may_pass, reach};
 pub use self::context::Context;
 pub use self::delete::{bury, cleanup_policy, delete_below};
 pub use self::members::{Member, Members, Membership};

@@ -73,6 +73,25 @@ impl Connection {
         self.finish(self.base(), RDKafkaType::RD_KAFKA_CONSUMER)
     }
 
+    /// A consumer that is told its partitions, and commits nothing.
+    ///
+    /// # Errors
+    /// A property that librdkafka refuses.
+    pub fn reading(&self) -> Result<ClientConfig, PropertyError> {
+        let mut config = self.base();
+        config
+            // librdkafka gives partitions only to who names a group. Nobody joins it.
+            .set("group.id", "replies")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // The broker may have deleted what lay behind the end that was asked for.
+            .set("auto.offset.reset", "earliest")
+            // As for the consumer above all others: see there.
+            .set("fetch.wait.max.ms", "50")
+            .set("check.crcs", "true");
+        self.finish(config, RDKafkaType::RD_KAFKA_CONSUMER)
+    }
+
     /// A producer that loses nothing, reorders nothing and fits in memory.
     ///
     /// # Errors

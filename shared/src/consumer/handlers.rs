@@ -7,11 +7,16 @@ use super::handler::{AnyHandler, Handler};
 use crate::event::{BadPattern, Pattern};
 use crate::store::Schema;
 
-/// The handlers of a service, each for a pattern of event types. The most specific pattern wins.
+/// A handler, and what it is for.
+type Registered = (Pattern, Arc<dyn AnyHandler>);
+
+/// The handlers of a service, each for a pattern of event types, and those for commands. The most specific pattern wins.
 #[derive(Clone, Default)]
 pub struct Handlers {
     /// Most specific first.
-    registered: Vec<(Pattern, Arc<dyn AnyHandler>)>,
+    registered: Vec<Registered>,
+    /// Likewise. Commands come by another topic: no event finds one of these.
+    commands: Vec<Registered>,
 }
 
 impl Handlers {
@@ -25,20 +30,28 @@ impl Handlers {
     /// # Errors
     /// Not a pattern, or one that already has its handler: two handlers for the same events are two groups.
     pub fn on<H: Handler>(mut self, pattern: &str, handler: H) -> Result<Self, HandlersError> {
-        let parsed: Pattern = pattern
-            .parse()
-            .map_err(|reason| HandlersError::BadPattern { pattern: pattern.to_owned(), reason })?;
-        if self.registered.iter().any(|(other, _)| *other == parsed) {
-            return Err(HandlersError::Tie(pattern.to_owned()));
-        }
-        let at = self.registered.partition_point(|(other, _)| other.specificity(&parsed).is_gt());
-        self.registered.insert(at, (parsed, Arc::new(handler)));
+        register(&mut self.registered, pattern, Arc::new(handler))?;
         Ok(self)
     }
 
-    /// The patterns, the most specific first.
+    /// Registers a handler for a command, by its name or a pattern of names. It answers with
+    /// [`Effects::reply`](crate::store::Effects::reply).
+    ///
+    /// # Errors
+    /// Not a pattern, or one that already has its handler.
+    pub fn on_command<H: Handler>(mut self, pattern: &str, handler: H) -> Result<Self, HandlersError> {
+        register(&mut self.commands, pattern, Arc::new(handler))?;
+        Ok(self)
+    }
+
+    /// The patterns of event types, the most specific first.
     pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         self.registered.iter().map(|(pattern, _)| pattern)
+    }
+
+    /// The patterns of commands, the most specific first.
+    pub fn commands(&self) -> impl Iterator<Item = &Pattern> {
+        self.commands.iter().map(|(pattern, _)| pattern)
     }
 
     /// The patterns, and whether the handler of each is pure.
@@ -54,7 +67,7 @@ impl Handlers {
     /// What they need in the store.
     pub(super) fn schemas(&self) -> Vec<Schema> {
         let mut schemas: Vec<Schema> = Vec::new();
-        for (_, handler) in &self.registered {
+        for (_, handler) in self.registered.iter().chain(&self.commands) {
             let schema = handler.schema();
             if !schemas.contains(&schema) {
                 schemas.push(schema);
@@ -63,9 +76,15 @@ impl Handlers {
         schemas
     }
 
-    /// How many there are: their places are 0 and so on.
+    /// How many there are for events: their places are 0 and so on.
     pub(super) fn len(&self) -> usize {
         self.registered.len()
+    }
+
+    /// Those for events, and those for commands: each by itself is as if there were no others.
+    pub(super) fn split(self) -> (Self, Self) {
+        let Self { registered, commands } = self;
+        (Self { registered, commands: Vec::new() }, Self { registered: commands, commands: Vec::new() })
     }
 
     /// The place of the handler for the type: what the brake knows it by, too.
@@ -77,6 +96,22 @@ impl Handlers {
     pub(super) fn at(&self, place: usize) -> Option<&Arc<dyn AnyHandler>> {
         self.registered.get(place).map(|(_, handler)| handler)
     }
+}
+
+fn register(
+    among: &mut Vec<Registered>,
+    pattern: &str,
+    handler: Arc<dyn AnyHandler>,
+) -> Result<(), HandlersError> {
+    let parsed: Pattern = pattern
+        .parse()
+        .map_err(|reason| HandlersError::BadPattern { pattern: pattern.to_owned(), reason })?;
+    if among.iter().any(|(other, _)| *other == parsed) {
+        return Err(HandlersError::Tie(pattern.to_owned()));
+    }
+    let at = among.partition_point(|(other, _)| other.specificity(&parsed).is_gt());
+    among.insert(at, (parsed, handler));
+    Ok(())
 }
 
 impl fmt::Debug for Handlers {
@@ -160,6 +195,25 @@ mod tests {
         assert_eq!((handlers.len(), handlers.schemas().len()), (3, 2));
         assert!(handlers.are_all_pure());
         assert!(!handlers.on("*", Named("reaches out")).expect("no tie").are_all_pure());
+    }
+
+    /// Catches: an event that runs a command, a command that goes to a handler of events.
+    #[test]
+    fn commands_have_handlers_of_their_own() {
+        let handlers = Handlers::new().on_command("resize", Named("command")).expect("no tie");
+        let handlers = handlers.on("*", Named("event")).expect("no tie").on_command("a.*", Named("a"));
+        let handlers = handlers.expect("no tie");
+        assert!(handlers.clone().on_command("resize", Named("again")).is_err());
+        let (events, commands) = handlers.split();
+        let patterns = |handlers: &Handlers| handlers.patterns().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            (patterns(&events), patterns(&commands)),
+            (vec!["*".into()], vec!["resize".into(), "a.*".into()])
+        );
+        assert_eq!(
+            (events.find("resize"), commands.find("resize"), commands.find("other")),
+            (Some(0), Some(0), None)
+        );
     }
 
     /// Catches: one of two handlers taken for the same events.

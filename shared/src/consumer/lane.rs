@@ -3,6 +3,7 @@
 //! An event's way: queued behind those of its key, begun in the ledger (before a reaching handler), handled, settled in
 //! the ledger, reported. What has to wait longer than that waits in the ledger: see `blocked_keys.rs`.
 
+mod answering;
 mod arriving;
 mod beginning;
 mod braking;
@@ -138,6 +139,8 @@ pub(super) struct Common {
     /// How many permits there are.
     pub(super) concurrency: usize,
     pub(super) group: String,
+    /// Which service answers: these are lanes of commands. `None` for events, which have nobody to answer.
+    pub(super) answers_as: Option<String>,
     pub(super) store: Arc<dyn Store>,
     /// The dead-letter topic of each topic.
     pub(super) dead_letters: HashMap<String, Topic>,
@@ -326,6 +329,10 @@ impl Lane {
     }
 
     fn unhandled(&mut self, work: Work, event: &Event) {
+        if let Some(service) = &self.common.answers_as {
+            let service = service.clone();
+            return self.unknown_command(work, event, &service);
+        }
         match self.common.unhandled {
             Unhandled::Skip => self.done(work, Effects::none()),
             Unhandled::DeadLetter => {
@@ -355,7 +362,8 @@ impl Lane {
             self.queues.done(work.key);
             return self.close(&work, true);
         }
-        let events = match follow_ups(&effects, &work.arrived) {
+        let answer = if self.common.answers_as.is_some() { answering::check(&effects) } else { Ok(()) };
+        let events = match answer.and_then(|()| follow_ups(&effects, &work.arrived)) {
             Ok(events) => events,
             Err(reason) => {
                 self.took_none(&work);
@@ -417,6 +425,7 @@ impl Lane {
 
     fn settlement(&self, work: &Work, step: Step) -> Option<Settlement> {
         Some(Settlement {
+            reply: if self.common.answers_as.is_some() { self.reply(work, &step) } else { None },
             owner: self.slots.owner(work.slot)?,
             arrived: work.arrived.clone(),
             conflicting: work.is_conflicting,
@@ -436,7 +445,7 @@ impl Lane {
             Step::Handled { events, .. } => !events.is_empty(),
             Step::Dead { .. } => true,
             Step::Handling | Step::Deferred { .. } | Step::Expired => false,
-        };
+        } || settlement.reply.is_some();
         let proves = matches!(&settlement.step, Step::Handled { effects, .. } if !effects.is_empty());
         self.settling.add(Unsettled { work, then, holds_key, publishes, proves }, settlement);
     }

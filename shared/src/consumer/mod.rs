@@ -41,16 +41,16 @@ mod poll;
 mod rebalance;
 mod recent;
 mod retry;
+mod threads;
 mod tracker;
 mod window;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc as std_mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use futures_util::future::{join_all, select_all};
+use tokio::sync::{Notify, Semaphore};
 
 pub use self::counts::{Counts, Summary};
 pub(crate) use self::handler::AnyHandler;
@@ -62,9 +62,9 @@ pub use crate::store::{Effects, Migration, Schema, Statement, Value};
 
 use self::brake::SharedBrake;
 use self::key_queues::Load;
-use self::lane::{Common, Lane};
+use self::lane::Common;
 use self::pauses::SharedPauses;
-use self::poll::PollThread;
+use self::threads::Threads;
 use crate::client::{Connection, Group};
 use crate::relay::Relay;
 use crate::store::{self, Store, StoreUrl, until_available};
@@ -75,6 +75,8 @@ use crate::topic::Topic;
 pub struct Options {
     /// The topics to subscribe to.
     pub topics: Vec<Topic>,
+    /// By which topic commands come, if any do. Its name is also that of the group in which they are handled.
+    pub commands: Option<Topic>,
     /// The group, and how it hands out partitions.
     pub group: Group,
     /// Workers; about one a core.
@@ -107,6 +109,25 @@ pub struct Options {
     pub until_caught_up: bool,
     /// How long a stop or a rebalance waits for what is under way.
     pub shutdown_deadline: Duration,
+}
+
+impl Options {
+    /// How commands are handled: as events are, in a group of their own. So they take no member's share of the events away,
+    /// and wait for none: not behind a full window, nor before a brake.
+    fn of_commands(&self) -> Option<Self> {
+        let commands = self.commands.clone()?;
+        Some(Self {
+            group: Group { id: commands.to_string(), ..self.group.clone() },
+            topics: vec![commands],
+            commands: None,
+            lanes: 1,
+            // A reply is kept with a row.
+            delivery: Delivery::EffectivelyOnce,
+            unhandled: Unhandled::DeadLetter,
+            on_dead: OnDead::FlowOn,
+            ..self.clone()
+        })
+    }
 }
 
 /// What happens to an event whose type no handler is for.
@@ -166,6 +187,15 @@ pub async fn run(
         () = &mut shutdown => return Ok(counts.summary()),
     };
     let relay = Relay::start(connection, Arc::clone(&store))?;
+    let (handlers, for_commands) = handlers.split();
+    let (deadline, until_caught_up) = (options.shutdown_deadline, options.until_caught_up);
+    let mut parts = Vec::with_capacity(2);
+    if let Some(of_commands) = options.of_commands() {
+        // Counted are events.
+        let common = common(&of_commands, for_commands, Arc::clone(&store), relay.bell(), Arc::default())?;
+        let common = Common { answers_as: Some(options.group.id.clone()), ..common };
+        parts.push(Threads::start(connection, of_commands, Arc::new(common))?);
+    }
     let common = common(&options, handlers, Arc::clone(&store), relay.bell(), Arc::clone(&counts))?;
     let common = Arc::new(common);
     // Before the first event: what was paused when the last run ended stays so.
@@ -173,29 +203,25 @@ pub async fn run(
         looked = pauses::look(&common.pauses, &*store, &options.group.id) => looked?,
         () = &mut shutdown => return Ok(counts.summary()),
     }
-    let (deadline, until_caught_up) = (options.shutdown_deadline, options.until_caught_up);
     let mut watching = tokio::task::JoinSet::new();
     watching.spawn(pauses::watch(Arc::clone(&common), store, options.group.id.clone()));
-    let mut threads = Threads::start(connection, options, common)?;
+    parts.push(Threads::start(connection, options, common)?);
 
-    let result = tokio::select! {
-        result = &mut threads.ended => Some(result),
-        () = lane_breaks(&mut threads.lanes) => {
-            threads.stop.store(true, Ordering::Release);
-            anyhow::bail!("a lane broke off: a bug. What was not settled is handled by the next run");
-        }
-        () = shutdown => {
-            threads.stop.store(true, Ordering::Release);
-            tokio::time::timeout(deadline + COMMIT, &mut threads.ended).await.ok()
-        }
+    let ended = tokio::select! {
+        (ended, ..) = select_all(parts.iter_mut().map(|part| Box::pin(part.end()))) => match ended {
+            Some(result) => result,
+            None => anyhow::bail!("a lane broke off: a bug. What was not settled is handled by the next run"),
+        },
+        () = shutdown => Ok(()),
     };
-    let Some(result) = result else {
+    let stopped = join_all(parts.iter_mut().map(Threads::stop));
+    let Ok(stopped) = tokio::time::timeout(deadline + COMMIT, stopped).await else {
+        ended?;
         tracing::warn!("the Kafka client did not commit in time: the last events may be handled again");
         return Ok(counts.summary());
     };
-    let result = result.context("the poll thread ended without a word: a bug")?;
-    let lanes_end = async { while threads.lanes.join_next().await.is_some() {} };
-    if tokio::time::timeout(LANES, lanes_end).await.is_err() {
+    let result = ended.and_then(|()| stopped.into_iter().collect::<anyhow::Result<()>>());
+    if tokio::time::timeout(LANES, join_all(parts.iter_mut().map(Threads::lanes_end))).await.is_err() {
         tracing::warn!("a handler blocks its thread: it is left behind");
     }
     if until_caught_up && tokio::time::timeout(deadline, relay.drained()).await.is_err() {
@@ -203,7 +229,7 @@ pub async fn run(
     }
     relay.stop(deadline).await;
     result?;
-    if tokio::time::timeout(CLOSE, &mut threads.closed).await.is_err() {
+    if tokio::time::timeout(CLOSE, join_all(parts.iter_mut().map(Threads::closed))).await.is_err() {
         tracing::warn!("left without telling the group: the others notice after the session timeout");
     }
     Ok(counts.summary())
@@ -257,59 +283,10 @@ fn common(
         permits: Arc::new(Semaphore::new(options.concurrency)),
         concurrency: options.concurrency,
         group: options.group.id.clone(),
+        answers_as: None,
         store,
         dead_letters: dead_letters(options)?,
         relay,
         counts,
     })
-}
-
-/// Ends when a lane panics. Lanes that have come to their end are no news.
-async fn lane_breaks(lanes: &mut tokio::task::JoinSet<()>) {
-    while let Some(ended) = lanes.join_next().await {
-        if ended.is_err() {
-            return;
-        }
-    }
-    std::future::pending::<()>().await;
-}
-
-/// The poll thread and the lanes.
-struct Threads {
-    lanes: tokio::task::JoinSet<()>,
-    /// Tells the poll thread to end.
-    stop: Arc<AtomicBool>,
-    /// Everything is drained and committed.
-    ended: oneshot::Receiver<anyhow::Result<()>>,
-    /// The group knows that this member has left.
-    closed: oneshot::Receiver<()>,
-}
-
-impl Drop for Threads {
-    /// Whoever gives `run` up must not leave a member behind that handles nothing.
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-    }
-}
-
-impl Threads {
-    fn start(connection: &Connection, options: Options, common: Arc<Common>) -> anyhow::Result<Self> {
-        let (reports, from_lanes) = std_mpsc::channel();
-        let (mut inboxes, mut lanes) = (Vec::new(), tokio::task::JoinSet::new());
-        for _ in 0..options.lanes {
-            let (to_lane, inbox) = mpsc::unbounded_channel();
-            inboxes.push(to_lane);
-            lanes.spawn(Lane::new(Arc::clone(&common), inbox, reports.clone()).run());
-        }
-        drop(reports);
-        let stop = Arc::new(AtomicBool::new(false));
-        let poll = PollThread::new(connection, options, common, inboxes, from_lanes, Arc::clone(&stop))?;
-        let (ending, ended) = oneshot::channel();
-        let (closing, closed) = oneshot::channel::<()>();
-        std::thread::Builder::new().name("poll".to_owned()).spawn(move || {
-            poll.run(ending);
-            drop(closing);
-        })?;
-        Ok(Self { lanes, stop, ended, closed })
-    }
 }

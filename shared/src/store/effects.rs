@@ -1,5 +1,6 @@
 //! What a handler wants written or published, together with its event or not at all.
 
+use crate::command::Answer;
 use crate::event::NewEvent;
 use crate::topic::Topic;
 
@@ -12,6 +13,7 @@ pub struct Effects(Option<Box<Wanted>>);
 struct Wanted {
     writes: Vec<(&'static Statement, Vec<Value>)>,
     events: Vec<(Topic, NewEvent)>,
+    answer: Option<Answer>,
 }
 
 impl Effects {
@@ -35,6 +37,22 @@ impl Effects {
         self
     }
 
+    /// Answers a command; the last answer counts, and without one the reply has no data. Kept with the command: sent again
+    /// under its id, it gets the same again. An event has nobody to answer.
+    #[must_use]
+    pub fn reply(mut self, content_type: &str, data: impl Into<Vec<u8>>) -> Self {
+        let answer = Answer::Data { content_type: content_type.to_owned(), data: data.into() };
+        self.0.get_or_insert_default().answer = Some(answer);
+        self
+    }
+
+    /// Answers a command with a failure that is its sender's to see to, and nobody else's: it becomes no dead letter.
+    #[must_use]
+    pub fn refuse(mut self, reason: impl std::fmt::Display) -> Self {
+        self.0.get_or_insert_default().answer = Some(Answer::Failure(reason.to_string()));
+        self
+    }
+
     /// Whether there is nothing to apply.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
@@ -48,6 +66,11 @@ impl Effects {
     /// The follow-up events, in the order in which they were asked for.
     pub fn events(&self) -> &[(Topic, NewEvent)] {
         self.0.as_ref().map_or(&[], |wanted| &wanted.events)
+    }
+
+    /// What a command is to be answered.
+    pub fn answer(&self) -> Option<&Answer> {
+        self.0.as_ref()?.answer.as_ref()
     }
 }
 

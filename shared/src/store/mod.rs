@@ -101,8 +101,8 @@ pub use self::pauses::{Pausable, Pause, Pauses};
 pub(crate) use self::query::{Bisection, Entry, Look, OperationRow, Query, Question, Window};
 pub use self::row::Status;
 pub(crate) use self::row::{
-    Assigned, Assignee, Change, DeferredRow, Known, Loaded, Ownership, Refusal, RowId, Settlement, Step,
-    UpTo, Verdict, Wait, Waiting,
+    Assigned, Assignee, Change, DeferredRow, Known, Loaded, Ownership, Refusal, Reply, RowId, Settlement,
+    Step, UpTo, Verdict, Wait, Waiting,
 };
 pub(crate) use self::splitter::Splitter;
 pub use self::temporary::TemporaryStore;

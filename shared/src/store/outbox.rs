@@ -17,13 +17,18 @@ impl OutboxRecord {
     /// The event as it will be published, in binary mode. Its timestamp is the moment at which it is: the topic's retention
     /// should not count from when it was stored.
     pub(crate) fn of(event: &NewEvent, topic: &Topic) -> Self {
+        Self { topic: topic.to_string(), packed: Self::pack(event) }
+    }
+
+    /// The same, without a topic.
+    pub(crate) fn pack(event: &NewEvent) -> Vec<u8> {
         let mut record = RecordBuilder::default();
         record.start(event.key.as_deref(), event.data.as_deref());
         event.headers(|name, value| {
             record.header(name.as_bytes(), Some(value.as_bytes()));
         });
         let nowhere = Origin { topic: "", partition: 0, offset: 0, timestamp: None };
-        Self { topic: topic.to_string(), packed: record.finish(nowhere).pack() }
+        record.finish(nowhere).pack()
     }
 }
 

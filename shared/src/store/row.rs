@@ -192,6 +192,26 @@ pub(crate) struct Settlement {
     /// Attempts made so far, this one included.
     pub(crate) attempts: u32,
     pub(crate) step: Step,
+    /// Of a command only.
+    pub(crate) reply: Option<Box<Reply>>,
+}
+
+/// What a command gets for its outcome. Where its row is there already, it gets what is kept there instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// Where its sender waits for it, if anybody does.
+    pub(crate) topic: Option<String>,
+    /// The reply as a record; `None` while there is no outcome yet. It is kept whether or not somebody waits: who does
+    /// not wait may ask again.
+    pub(crate) packed: Option<Vec<u8>>,
+}
+
+impl Reply {
+    /// As a record for the outbox, if there is one to publish.
+    pub(crate) fn record(&self) -> Option<OutboxRecord> {
+        let (topic, packed) = (self.topic.clone()?, self.packed.clone()?);
+        Some(OutboxRecord { topic, packed })
+    }
 }
 
 impl Settlement {

@@ -12,6 +12,7 @@ use crate::store::StoreUrl;
 pub(super) fn options(delivery: Delivery) -> anyhow::Result<Options> {
     Ok(Options {
         topics: vec![TOPIC.parse()?],
+        commands: None,
         group: Group {
             id: "service-b".to_owned(),
             instance_id: None,

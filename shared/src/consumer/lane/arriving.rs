@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::deferring::instant_of;
 use super::settling::Then;
-use super::under_way::Work;
+use super::under_way::{Read, Work};
 use super::{FromLane, Incoming, Lane};
 use crate::consumer::brake::Permission;
 use crate::consumer::key_queues::Room;
@@ -18,13 +18,13 @@ impl Lane {
             self.slots.opened(run[0].slot, run.len());
         }
         for Incoming { slot, key, record, is_readable } in batch {
-            let (arrived, handler) = if is_readable { self.read(record) } else { (unreadable(record), None) };
-            self.arrive(Work::new(slot, key, arrived, handler));
+            let read = if is_readable { self.read(record) } else { (unreadable(record), None) };
+            self.arrive(Work::new(slot, key, read));
         }
     }
 
     /// What the record holds, and the place of the handler for that.
-    pub(super) fn read(&self, record: Record) -> (Arrived, Option<usize>) {
+    pub(super) fn read(&self, record: Record) -> Read {
         match decode(record) {
             Ok(event) => {
                 let handler = self.common.handlers.find(event.ty());

@@ -196,6 +196,10 @@ impl Lane {
     fn must_not_go(&mut self, work: &Work, status: Status) {
         self.took_none(work);
         self.known(work, status);
+        if self.common.answers_as.is_some() {
+            // What its reply was goes out once more.
+            self.common.relay.notify_one();
+        }
         let next = match work.row {
             Some((row, _)) if self.blocked.is_head(work.key, row) => self.blocked.finished(work.key, row),
             _ => Next::Unblocked(work.key),

@@ -218,13 +218,13 @@ impl Lane {
             tracing::error!("row {} of the ledger holds no record: it is left where it is", loaded.row.0);
             return None;
         };
-        let (arrived, handler) = self.read(record);
+        let read = self.read(record);
         let now = Instant::now();
         Some(Work {
             attempts: loaded.attempts,
             failing_since: (loaded.attempts > 0).then(|| now.checked_sub(loaded.failing_for).unwrap_or(now)),
             row: Some((loaded.row, loaded.attempts)),
-            ..Work::new(slot, key, arrived, handler)
+            ..Work::new(slot, key, read)
         })
     }
 }

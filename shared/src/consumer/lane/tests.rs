@@ -126,6 +126,7 @@ impl Rig {
             permits: Arc::new(Semaphore::new(concurrency)),
             concurrency,
             group: "group".to_owned(),
+            answers_as: None,
             store: Arc::clone(&ledger) as Arc<dyn Store>,
             dead_letters: HashMap::from([("t".to_owned(), "dlq.group.t".parse().expect("a topic"))]),
             relay: Arc::default(),

@@ -42,9 +42,12 @@ pub(super) struct Work {
     pub(super) token: Option<Arc<()>>,
 }
 
+/// What a record holds, and the place of the handler for it.
+pub(super) type Read = (Arrived, Option<usize>);
+
 impl Work {
     /// An event that came from Kafka.
-    pub(super) fn new(slot: SlotId, key: Key, arrived: Arrived, handler: Option<usize>) -> Self {
+    pub(super) fn new(slot: SlotId, key: Key, (arrived, handler): Read) -> Self {
         let offset = arrived.record().origin().offset;
         Self {
             slot,

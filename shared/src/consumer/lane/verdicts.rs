@@ -42,6 +42,9 @@ impl Lane {
                 if unsettled.proves {
                     self.took_none(&unsettled.work);
                 }
+                if unsettled.publishes {
+                    self.common.relay.notify_one();
+                }
                 self.known(&unsettled.work, status);
                 self.over(&unsettled, None);
             }

@@ -40,7 +40,7 @@ const DUE_NOW: &str = "
 const END: &str = "
     update event_store.ledger set status = $2::smallint, settled = now(), wait = null, due = null, pause = null,
         packed = case when $2 = 5 then packed end, key = case when $2 <> 8 then key end,
-        reason = case when $2 <> 8 then reason end
+        reason = case when $2 <> 8 then reason end, reply = case when $2 <> 8 then reply end
     where number = any($1)";
 
 pub(super) async fn operate(

@@ -4,6 +4,7 @@ mod effects;
 mod known;
 mod moved;
 mod new;
+mod replies;
 mod sorted;
 mod written;
 
@@ -66,8 +67,14 @@ async fn attempt(session: &Session, asked: &[&Settlement], was_lost: bool) -> Re
     let applied =
         asked.iter().zip(&settled).filter(|(_, verdict)| matches!(verdict, Some(Verdict::Settled(_))));
     effects::apply(session, applied.map(|(settlement, _)| *settlement)).await?;
-    let asked = known::Asked { settlements: asked, owners: &owners, places: &sorted.places, was_lost };
-    known::complete(session, &asked, settled).await
+    let known = known::Asked { settlements: asked, owners: &owners, places: &sorted.places, was_lost };
+    let verdicts = known::complete(session, &known, settled).await?;
+    let commands = asked.iter().zip(&verdicts).filter_map(|(settlement, verdict)| {
+        let reply = settlement.reply.as_deref()?;
+        Some((*settlement, reply, verdict, *owners.get(&settlement.owner.partition)?))
+    });
+    replies::answer(session, commands).await?;
+    Ok(verdicts)
 }
 
 /// A partition as it is locked: nobody takes it over before this transaction is at its end.

@@ -18,6 +18,7 @@ fn settlement(key: Option<u8>) -> Settlement {
         row: None,
         attempts: 1,
         step: Step::Handled { effects: Effects::none(), events: Vec::new() },
+        reply: None,
     }
 }
 

@@ -12,6 +12,7 @@ mod pauses;
 mod prune;
 mod query;
 mod read;
+mod replies;
 mod run;
 mod settle;
 mod settling;

@@ -28,7 +28,8 @@ const DUE_NOW: &str = "update ledger set due = ?2, pause = 0 where row = ?1";
 
 const END: &str = "
     update ledger set status = ?2, settled = ?3, wait = null, due = null, pause = null,
-        packed = iif(?2 = 5, packed, null), key = iif(?2 = 8, null, key), reason = iif(?2 = 8, null, reason)
+        packed = iif(?2 = 5, packed, null), key = iif(?2 = 8, null, key), reason = iif(?2 = 8, null, reason),
+        reply = iif(?2 = 8, null, reply)
     where row = ?1";
 
 struct Row {

@@ -44,6 +44,7 @@ pub(super) struct NewRow<'a> {
 pub(super) fn fits(settlement: &Settlement) -> bool {
     settlement.row.is_none()
         && settlement.attempts == 1
+        && settlement.reply.is_none()
         && matches!(settlement.step, Step::Handled { .. })
         && settlement.arrived.record().size() <= LARGEST
 }

@@ -9,9 +9,9 @@ use super::ledger::Ledger;
 use super::names::Names;
 use super::run::{self, NewRow};
 use super::trouble::Failure;
-use super::{effects, outbox};
+use super::{effects, outbox, replies};
 use crate::event::Arrived;
-use crate::store::{Settlement, Step, Verdict};
+use crate::store::{Reply, Settlement, Step, Verdict};
 
 /// One transaction.
 pub(super) struct Settling<'a, 's> {
@@ -131,6 +131,10 @@ impl<'a, 's> Settling<'a, 's> {
 
     fn conclude(&mut self, settlement: &Settlement, verdict: Verdict) -> Result<(), Failure> {
         self.apply(settlement, &verdict)?;
+        // A command is in no run.
+        if let Some(reply) = &settlement.reply {
+            self.answer(settlement, reply, &verdict)?;
+        }
         self.verdicts.push(verdict);
         Ok(())
     }
@@ -149,5 +153,19 @@ impl<'a, 's> Settling<'a, 's> {
             Step::Handling | Step::Deferred { .. } | Step::Expired => {}
         }
         Ok(())
+    }
+
+    /// The reply to a command: kept with its row, and once more what is kept there.
+    fn answer(&mut self, settlement: &Settlement, reply: &Reply, verdict: &Verdict) -> Result<(), Failure> {
+        match verdict {
+            Verdict::Settled(row) => replies::keep(self.connection, *row, reply),
+            Verdict::Known(_) => {
+                let Some(group) = self.owned(settlement)? else { return Ok(()) };
+                let identity = settlement.identity();
+                let scope = self.names.scope(self.connection, group, &identity.source)?;
+                replies::again(self.connection, &scope, &identity.id, reply)
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -77,7 +77,7 @@ impl Draft {
 
     pub(crate) fn settle(&self, owner: Ownership, step: Step) -> Settlement {
         let Self { row, attempts, .. } = *self;
-        Settlement { owner, arrived: self.arrived(), conflicting: false, row, attempts, step }
+        Settlement { owner, arrived: self.arrived(), conflicting: false, row, attempts, step, reply: None }
     }
 
     pub(crate) fn handled(&self, owner: Ownership) -> Settlement {

@@ -15,6 +15,7 @@ mod outbox;
 mod pausing;
 mod pruning;
 mod query;
+mod replies;
 mod settling;
 mod sharing;
 mod waiting;
@@ -34,6 +35,7 @@ pub(crate) use self::outbox::*;
 pub(crate) use self::pausing::*;
 pub(crate) use self::pruning::*;
 pub(crate) use self::query::*;
+pub(crate) use self::replies::*;
 pub(crate) use self::settling::*;
 pub(crate) use self::sharing::*;
 pub(crate) use self::waiting::*;
@@ -185,6 +187,11 @@ macro_rules! scenarios {
             what_is_deleted_is_still_known
             a_dead_event_and_its_letter_come_together
             a_dead_event_holds_its_key_where_that_is_wanted
+            a_command_that_comes_again_gets_the_same_reply
+            replies_stay_with_their_commands
+            a_reply_comes_with_the_last_attempt
+            what_is_not_done_is_answered_too
+            a_reply_is_kept_though_nobody_waits
             pruning_takes_what_is_settled_for_good
             pruning_keeps_what_is_younger_above_or_anothers
             pruning_is_bounded

@@ -35,3 +35,5 @@ alter table event_store.ledger add column redrives bigint;
 
 -- What is not handled, for who asks: a handled row is in none of it.
 create index ledger_asked on event_store.ledger (group_number, status, number) where status <> 2;
+-- What a command was answered: it gets the same again.
+alter table event_store.ledger add column reply bytea;

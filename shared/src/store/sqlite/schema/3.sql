@@ -37,3 +37,5 @@ create index operations_of_partition on operations (partition, number);
 
 -- What is not handled, for who asks: a handled row is in none of it.
 create index ledger_asked on ledger (status) where status <> 2;
+-- What a command was answered: it gets the same again.
+alter table ledger add column reply blob;

@@ -45,6 +45,7 @@ fn batch(member: &Member) -> Arc<[Settlement]> {
             row: None,
             attempts: 1,
             step: Step::Handled { effects: Effects::none(), events: Vec::new() },
+            reply: None,
         }
     };
     (0..EACH).map(one).collect()
