@@ -7,7 +7,9 @@ use serde_json::Value;
 use shared::desk::{Answered, Deed, Desk, Operator, Status};
 use shared::store::StoreUrl;
 
-use crate::harness::{Process, Raw, Scenario, Signal, Test, event_headers, eventually, scenario, soon};
+use crate::harness::{
+    ASSIGNED, Process, Raw, Scenario, Signal, Test, event_headers, eventually, scenario, soon,
+};
 
 /// The scenarios of this file.
 pub fn scenarios() -> Vec<Scenario> {
@@ -74,7 +76,7 @@ fn race(test: &Test, start: impl FnOnce() -> Process) -> (Process, Vec<Answered>
     let count = many(2_000);
     let topic = test.topic(3).to_owned();
     let mut b = start();
-    b.wait_for_line("assigned", soon());
+    b.wait_for_line(ASSIGNED, soon());
     let runtime = runtime();
     let operator = operator(test, &runtime);
     let answers: Vec<Answered> = std::thread::scope(|scope| {
@@ -133,7 +135,7 @@ fn a_redrive_that_is_killed_goes_on_and_sends_each_back_once(test: &Test) {
     let dead = "select count(*) from events where status = 'dead'";
     eventually(Duration::from_mins(3), "all are dead", || {
         // The view comes with the service.
-        b.wait_for_line("assigned", soon());
+        b.wait_for_line(ASSIGNED, soon());
         (test.sql(dead) == count as i64).then_some(())
     });
     // Half of them die again, while the redrive is under way.
