@@ -1,7 +1,7 @@
 //! What operators do to events, while services handle them.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use shared::desk::{Answered, Deed, Desk, Operator, Status};
@@ -23,6 +23,9 @@ pub fn scenarios() -> Vec<Scenario> {
 
 /// The source that [`event_headers`] write.
 const SOURCE: &str = "/tests";
+
+/// How many events are sent at once.
+const BURST: usize = 50;
 
 /// So many by default; those that take minutes only where that is asked for.
 fn many(few: usize) -> usize {
@@ -79,20 +82,24 @@ fn race(test: &Test, start: impl FnOnce() -> Process) -> (Process, Vec<Answered>
     b.wait_for_line(ASSIGNED, soon());
     let runtime = runtime();
     let operator = operator(test, &runtime);
-    let answers: Vec<Answered> = std::thread::scope(|scope| {
-        let sender = scope.spawn(|| {
-            // In bursts, so that now the one and now the other is ahead.
-            for burst in events("effect 0", count).chunks(50) {
+    let mut answers = Vec::with_capacity(count);
+    let mut took = Duration::ZERO;
+    for (number, burst) in (0..).zip(events("effect 0", count).chunks(BURST)) {
+        std::thread::scope(|scope| {
+            let sender = scope.spawn(|| {
+                let start = Instant::now();
                 test.records.send(&topic, burst);
+                start.elapsed()
+            });
+            for _ in burst {
+                // Now as many as are sent meanwhile, now slower than they are handled.
+                std::thread::sleep(took * (number % 3) / (2 * BURST as u32));
+                let id = format!("e-{}", answers.len());
+                answers.push(runtime.block_on(operator.act(Deed::Cancel, &id, Some(SOURCE))).unwrap());
             }
+            took = sender.join().unwrap();
         });
-        let cancel = |number: usize| {
-            runtime.block_on(operator.act(Deed::Cancel, &format!("e-{number}"), Some(SOURCE))).unwrap()
-        };
-        let answers = (0..count).map(cancel).collect();
-        sender.join().unwrap();
-        answers
-    });
+    }
     let settled = "select count(*) from events where status in ('handled', 'cancelled')";
     eventually(Duration::from_mins(3), "all is settled", || {
         (test.sql(settled) == count as i64).then_some(())
