@@ -49,6 +49,11 @@ enum Wanted {
     /// Ask a service to do something
     #[command(subcommand)]
     Command(command::Verb),
+    /// Cancel an event, also one that has not arrived
+    ///
+    /// service-b answers: cancelled, or that it was too late and why.
+    #[command(after_help = "Example:\n  service-a cancel 0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506")]
+    Cancel(Box<command::Cancel>),
 }
 
 /// What the command line asks for.
@@ -68,6 +73,7 @@ impl Asked {
         let cli = shared::config::parse::<Cli>();
         let asked = match cli.command {
             Some(Wanted::Command(verb)) => Self::Command(verb),
+            Some(Wanted::Cancel(cancel)) => Self::Command((*cancel).into()),
             Some(Wanted::Tool(tool)) => Self::Tool(tool),
             Some(Wanted::Publish(config)) => Self::Publish(config),
             None => Self::Publish(Box::new(cli.config)),
@@ -201,7 +207,7 @@ impl Cli {
     pub fn into_config(self) -> Config {
         match self.command {
             Some(Wanted::Publish(config)) => *config,
-            Some(Wanted::Command(_) | Wanted::Tool(_)) | None => self.config,
+            Some(Wanted::Command(_) | Wanted::Cancel(_) | Wanted::Tool(_)) | None => self.config,
         }
     }
 

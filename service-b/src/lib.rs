@@ -36,7 +36,7 @@ pub async fn run(
     let connection = config.connection();
     let _embedded = start::embedded(&config)?;
     let (store, _temporary) = start::store(&config)?;
-    let handlers = commands::add(handlers, &config, Arc::clone(&counts))?;
+    let handlers = commands::add(handlers, &config, &store, Arc::clone(&counts))?;
     tokio::pin!(shutdown);
     tokio::select! {
         ready = start::ready(&connection, config.topic_specs()?) => ready?,

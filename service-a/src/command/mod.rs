@@ -46,37 +46,66 @@ pub struct Send {
     #[arg(long, value_name = "JSON", value_parser = json)]
     pub data: Option<String>,
 
-    /// The service that is to do it: the group of a service-b
-    #[arg(long, env = "SERVICE_A_TO", default_value = "service-b", value_name = "SERVICE", value_parser = service)]
-    pub to: String,
-
     /// Commands of one key are handled one after the other
     #[arg(long, value_name = "TEXT")]
     pub key: Option<String>,
-
-    /// The id of a command that was sent before, to ask for its reply again [default: a new one]
-    #[arg(long, value_parser = word)]
-    pub id: Option<String>,
-
-    /// Who sends: the replies come by the topic `SENDER.replies`
-    #[arg(long, env = "SERVICE_A_SENDER", default_value = "service-a", value_parser = service)]
-    pub sender: String,
-
-    /// How long to wait for the reply; it is also how long the command is worth handling
-    #[arg(long, default_value = "5s", value_parser = duration, value_name = "TIME")]
-    pub wait: Duration,
 
     /// Do not wait for the reply; the command is worth handling at any time
     #[arg(long, conflicts_with = "wait")]
     pub no_wait: bool,
 
-    /// The reply's data alone, or one JSON object with all that is known
-    #[arg(long, env = "SERVICE_A_OUTPUT", value_enum, default_value_t = Output::Text)]
-    pub output: Output,
+    #[command(flatten)]
+    calling: Calling,
+}
+
+/// The settings of `cancel`.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// The event's id
+    event: String,
+
+    /// The event's source
+    #[arg(long, env = "SERVICE_A_SOURCE", default_value = "/service-a", value_name = "URI")]
+    source: String,
 
     #[command(flatten)]
-    #[allow(missing_docs, reason = "a comment here would become the command's description")]
-    pub common: CommonArgs,
+    calling: Calling,
+}
+
+/// Whom to call, and how.
+#[derive(Debug, Args)]
+struct Calling {
+    /// The service that is to do it: the group of a service-b
+    #[arg(long, env = "SERVICE_A_TO", default_value = "service-b", value_name = "SERVICE", value_parser = service)]
+    to: String,
+
+    /// Who sends: the replies come by the topic `SENDER.replies`
+    #[arg(long, env = "SERVICE_A_SENDER", default_value = "service-a", value_parser = service)]
+    sender: String,
+
+    /// The id of a command that was sent before, to ask for its reply again [default: a new one]
+    #[arg(long, value_parser = word)]
+    id: Option<String>,
+
+    /// How long to wait for the reply; it is also how long the command is worth handling
+    #[arg(long, default_value = "5s", value_parser = duration, value_name = "TIME")]
+    wait: Duration,
+
+    /// The reply's data alone, or one JSON object with all that is known
+    #[arg(long, env = "SERVICE_A_OUTPUT", value_enum, default_value_t = Output::Text)]
+    output: Output,
+
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+impl From<Cancel> for Verb {
+    /// A command like any other.
+    fn from(Cancel { event, source, calling }: Cancel) -> Self {
+        let data = serde_json::json!({ "id": event, "source": source }).to_string();
+        let name = "cancel".to_owned();
+        Self::Send(Box::new(Send { name, data: Some(data), key: Some(event), no_wait: false, calling }))
+    }
 }
 
 /// How long Kafka may take to acknowledge a command whose reply nobody waits for.
@@ -86,7 +115,7 @@ impl Verb {
     /// How its log lines look.
     pub fn log_format(&self) -> LogFormat {
         let Self::Send(send) = self;
-        send.common.log_format
+        send.calling.common.log_format
     }
 
     /// What no single flag can know.
@@ -95,7 +124,7 @@ impl Verb {
     /// librdkafka refuses a setting: which, and what to write.
     pub fn check(&self) -> Result<(), String> {
         let Self::Send(send) = self;
-        send.common.connection().producer().map(drop).map_err(|error| error.to_string())
+        send.calling.common.connection().producer().map(drop).map_err(|error| error.to_string())
     }
 
     /// Does it, and prints what came of it.
@@ -106,7 +135,7 @@ impl Verb {
             () = shutdown => Err(anyhow::anyhow!("stopped; the command may have been sent")),
         };
         match said {
-            Ok(said) => said.print(send.output),
+            Ok(said) => said.print(send.calling.output),
             Err(error) => report::failed(&error),
         }
     }
@@ -115,19 +144,24 @@ impl Verb {
 impl Send {
     async fn run(&self) -> anyhow::Result<Said<'_>> {
         let command = self.command()?;
-        let caller = Caller::new(self.common.connection(), &self.sender, self.common.partitions).await?;
+        let caller = Caller::new(
+            self.calling.common.connection(),
+            &self.calling.sender,
+            self.calling.common.partitions,
+        )
+        .await?;
         let id = command.event().id.clone();
         if self.no_wait {
-            caller.send(&self.to, &command, ACKNOWLEDGED).await?;
+            caller.send(&self.calling.to, &command, ACKNOWLEDGED).await?;
             return Ok(Said::sent(self, id));
         }
-        let reply = caller.call(&self.to, &command, self.wait).await?;
+        let reply = caller.call(&self.calling.to, &command, self.calling.wait).await?;
         Ok(Said::of(self, id, reply))
     }
 
     fn command(&self) -> anyhow::Result<Command> {
-        let mut command = Command::new(&self.sender, &self.name)?;
-        if let Some(id) = &self.id {
+        let mut command = Command::new(&self.calling.sender, &self.name)?;
+        if let Some(id) = &self.calling.id {
             command = command.id(id.clone());
         }
         if let Some(key) = &self.key {
@@ -136,7 +170,7 @@ impl Send {
         if let Some(data) = &self.data {
             command = command.data("application/json", data.as_str());
         }
-        Ok(if self.no_wait { command } else { command.expires_after(self.wait) })
+        Ok(if self.no_wait { command } else { command.expires_after(self.calling.wait) })
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Said<'a> {
 impl<'a> Said<'a> {
     /// The command is in Kafka, and that is all that was wanted.
     pub(super) fn sent(send: &'a Send, id: String) -> Self {
-        let (command, to) = (send.name.as_str(), send.to.as_str());
+        let (command, to) = (send.name.as_str(), send.calling.to.as_str());
         Self { id, command, to, outcome: "sent", from: None, data: None, reason: None }
     }
 
@@ -44,7 +44,7 @@ impl<'a> Said<'a> {
             said.outcome = "no reply";
             said.reason = Some(format!(
                 "no reply within {:?}: the command may still be carried out; ask again with --id {}",
-                send.wait, said.id
+                send.calling.wait, said.id
             ));
             return said;
         };
