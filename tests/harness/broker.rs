@@ -73,6 +73,11 @@ impl Broker {
         }
     }
 
+    /// Whether it knows more than what producers and consumers ask.
+    pub fn has_admin(&self) -> bool {
+        !matches!(self, Self::Embedded(_))
+    }
+
     /// Removes topics from a broker that is used again; those that are not there are gone already.
     pub fn delete_topics(&self, names: &[String]) {
         if let Self::Given { .. } = self {

@@ -177,6 +177,20 @@ impl Test {
         self.start(&arguments[..2].join("-"), command)
     }
 
+    /// What a shell needs so that both programs work on this test's group, store and broker.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let programs = beside("service-b");
+        let path = std::env::var("PATH").unwrap_or_default();
+        vec![
+            ("PATH", format!("{}:{path}", programs.parent().unwrap().display())),
+            ("SERVICE_B_STORE", self.store()),
+            ("SERVICE_B_GROUP", self.group.clone()),
+            ("SERVICE_A_TO", self.group.clone()),
+            ("SERVICE_A_SENDER", self.group.clone()),
+            ("KAFKA_BOOTSTRAP_SERVERS", self.broker.address()),
+        ]
+    }
+
     /// Runs one to its end: its exit code, and what it printed and logged.
     pub fn answer(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let mut process = self.tool(arguments);

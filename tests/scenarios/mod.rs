@@ -22,6 +22,7 @@ mod pausing;
 mod quick_start;
 mod refused_letters;
 mod sharing;
+mod table;
 mod topic_changes;
 mod unhandled;
 mod usage;
@@ -35,6 +36,7 @@ pub fn all() -> Vec<Scenario> {
         nodes::scenarios(),
         network::scenarios(),
         operating::scenarios(),
+        table::scenarios(),
         sharing::scenarios(),
         access::scenarios(),
         asking::scenarios(),

@@ -55,7 +55,8 @@ fn text(found: &FullEvent) -> String {
     say("time", at(event.time));
     say("first seen", at(event.first_seen));
     say("settled", at(event.settled));
-    say("record", Some(format!("{}/{}/{}", event.topic, event.partition, event.offset)));
+    let place = format!("{}/{}/{}", event.topic, event.partition, event.offset);
+    say("record", (!event.topic.is_empty()).then_some(place));
     say("row", Some(event.row.to_string()));
     say("trace", trace_id.clone());
     text + &record.as_ref().map(kept).unwrap_or_default() + &history(operations)

@@ -117,7 +117,12 @@ impl Row for EventRow {
             self.key.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
             self.id.clone(),
             self.source.clone(),
-            format!("{}/{}/{}", self.topic, self.partition, self.offset),
+            // One that was cancelled before it arrived has no place.
+            if self.topic.is_empty() {
+                "-".to_owned()
+            } else {
+                format!("{}/{}/{}", self.topic, self.partition, self.offset)
+            },
             shown(&self.reason),
         ]
     }
