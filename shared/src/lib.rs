@@ -21,9 +21,10 @@
 //! 1. service-a's event source makes an [`event::NewEvent`]: an id, a type, a key, data.
 //! 2. [`producer::Publisher`] writes it as a record, waits while the queue is full, counts the acknowledgement.
 //! 3. service-b's poll thread copies the record once, hashes its key, hands it to that key's lane.
-//! 4. The lane decodes it. A record that holds no event becomes a dead letter, and the partition goes on. Before a handler
-//!    that reaches out, the ledger is asked whether the event was there before.
-//! 5. The event waits while one of its key is under way; then its [`consumer::Handler`] runs, unless the brake is on.
+//! 4. The lane decodes it. A record that holds no event becomes a dead letter, and the partition goes on.
+//! 5. The event waits while one of its key is under way; then its [`consumer::Handler`] runs, unless the brake is on or an
+//!    operator has paused it. Before a handler that reaches out, the ledger says so in a row: from there on it is too late to
+//!    cancel the event, and an event that was there before is not handled.
 //! 6. The outcome: done with its [`consumer::Effects`], or deferred to another attempt (its key waits in the ledger, others
 //!    do not), or a dead letter.
 //! 7. The [`store`] settles it: the ledger's row, the effects and what is to be published are one transaction.

@@ -7,14 +7,17 @@
 //!                      ▼                                           │
 //! (no row) ──▶ deferred: retry | behind | until ──▶ (its handler) ─┤
 //!    │                                                             ├──▶ handled
-//!    └────────────────────────▶ (its handler) ─────────────────────┼──▶ dead ──▶ parked, or deferred again (an operator)
-//!                                                                  └──▶ expired
+//!    ├────────────────────────▶ (its handler) ─────────────────────┼──▶ dead ──▶ parked, or deferred again (an operator)
+//!    │                                                             └──▶ expired
+//!    └──▶ cancelled (an operator, before it arrives), as from deferred, dead and parked
 //! ```
 //!
 //! A row is *deferred* for one of three reasons: an attempt failed and the next is due later (`retry`), an earlier
 //! event of its key waits (`behind`), or it says itself that it is not due yet (`until`, the attribute `notbefore`).
-//! `handling`, `cancelled` and `deleted` belong to commands; nothing here leads to them. Of a row that is not
-//! deferred, or not at the attempt that was begun, a settle changes nothing: every settle is conditional.
+//! Before a handler that reaches out its row is *handling*: it cannot be cancelled from there on. What a crash leaves so goes
+//! on with the record that comes again, or, if it was deferred, waits again. `deleted` is any row but that one whose data an
+//! operator has removed. Of a row that is neither deferred nor handling, or not at the attempt that was begun, a settle changes
+//! nothing: every settle is conditional.
 //! In memory a key is *blocked* while any of its rows waits for `retry` or `behind`; `until` blocks nobody.
 //!
 //! # The transactions
@@ -23,6 +26,8 @@
 //! |---|---|
 //! | assign | raise the epoch of the partitions; read `pruned_below` and what is deferred there |
 //! | settle | lock and compare the epoch of each partition; for each event in order: insert its row, or move the row that it has; its effects; its outbox rows |
+//! | begin | a settle whose outcome is "handling" |
+//! | operate | what an operator does to rows, each conditional on what it is, with a line of history; a cancel of an unknown id makes its row |
 //! | load | read deferred rows that are due, with their records |
 //! | revoke | none: the lanes settle what they started, the offsets are committed, and the next owner's assign raises the epoch |
 //! | enqueue | compare how far the event source was read; add outbox rows, and how far it is read with them |
