@@ -33,7 +33,7 @@
 //! | enqueue | compare how far the event source was read; add outbox rows, and how far it is read with them |
 //! | relay | read the lowest rows of the outbox; after the broker's acknowledgement, delete them |
 //! | prune | delete rows that are settled for good, older than `--dedupe-for`, below the committed offset; raise `pruned_below` |
-//! | look | an operator's question: read at most ten thousand rows, and write nothing (see [`query`]) |
+//! | look | an operator's question: read at most ten thousand rows, and write nothing (see `query.rs`) |
 //!
 //! The offset moves only after a settle has committed. What a settle answers for one event:
 //! settled; known (its id is there already, nothing was applied); conflict (its id is there with another content);
