@@ -33,8 +33,8 @@ struct Line<'a> {
 }
 
 impl Act {
-    pub(super) fn of(id: String, store: StoreArgs) -> Self {
-        Self { id, source: None, store }
+    pub(super) fn of(id: String, source: Option<String>, store: StoreArgs) -> Self {
+        Self { id, source, store }
     }
 
     pub(super) fn id(&self) -> &str {

@@ -44,6 +44,19 @@ pub(super) struct FilterArgs {
 }
 
 impl FilterArgs {
+    /// The source that is meant, if one is named.
+    pub(super) fn source(&self) -> Option<String> {
+        self.source.clone()
+    }
+
+    /// Whether nothing but a source is named.
+    pub(super) fn is_source_alone(&self) -> bool {
+        let Self { ty, key, source: _, topic, reason, since, until } = self;
+        [ty.is_none(), key.is_none(), topic.is_none(), reason.is_none(), since.is_none(), until.is_none()]
+            .iter()
+            .all(|is_none| *is_none)
+    }
+
     /// Of these statuses; of none given, any.
     pub(super) fn of(&self, status: impl IntoIterator<Item = Status>) -> Filter {
         let Self { ty, key, source, topic, reason, since, until } = self.clone();

@@ -24,19 +24,19 @@ pub struct Redrive {
     all: bool,
 
     /// How many at most, the oldest first
-    #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "id")]
     limit: Option<u32>,
 
     /// How many a second at most
-    #[arg(long, value_name = "EVENTS", value_parser = rate)]
+    #[arg(long, value_name = "EVENTS", value_parser = rate, conflicts_with = "id")]
     rate: Option<f64>,
 
     /// One that was redriven so often, and is dead again, is parked instead
-    #[arg(long, value_name = "TIMES", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "TIMES", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "id")]
     max_redrives: u32,
 
     /// Say how many there are, and change nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "id")]
     dry_run: bool,
 
     /// What about a redrive that was cut off
@@ -60,10 +60,15 @@ impl Redrive {
     pub(super) fn check(&self) -> Result<(), String> {
         let filter = self.filter.of([]);
         let is_filtered = !filter.is_unbounded();
-        if self.id.is_some() && (is_filtered || self.all) {
-            return Err("one event by its id, or many by a filter: keep one of them".to_owned());
+        if self.id.is_some() {
+            if !self.filter.is_source_alone() || self.all {
+                return Err(
+                    "one event by its id and --source, or many by a filter: keep one of them".to_owned()
+                );
+            }
+            return Ok(());
         }
-        let is_bounded = self.id.is_some() || is_filtered || self.limit.is_some();
+        let is_bounded = is_filtered || self.limit.is_some();
         if !is_bounded && !self.all && self.unfinished.is_none() {
             return Err("this would redrive all that is dead: name an id, a filter or --limit, or say --all"
                 .to_owned());
@@ -73,7 +78,7 @@ impl Redrive {
 
     pub(super) async fn run(self) -> anyhow::Result<()> {
         if let Some(id) = self.id {
-            return Act::of(id, self.store).run(Deed::Redrive).await;
+            return Act::of(id, self.filter.source(), self.store).run(Deed::Redrive).await;
         }
         let operator = self.store.operator().await?;
         let is_resumed = self.unfinished == Some(Unfinished::Resume);
@@ -134,5 +139,50 @@ fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate >= 0.01 => Ok(rate),
         _ => Err("write events a second, such as 100 or 0.5".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Only {
+        #[command(flatten)]
+        redrive: Redrive,
+    }
+
+    fn asked(flags: &str) -> Result<Redrive, String> {
+        let arguments = ["redrive"].into_iter().chain(flags.split_whitespace());
+        let Only { redrive } = Only::try_parse_from(arguments).map_err(|error| error.to_string())?;
+        redrive.check().map(|()| redrive)
+    }
+
+    /// Catches: a dry run that changes something, a setting that is silently not kept to, an id that cannot be told from
+    /// another source's.
+    #[test]
+    fn one_event_is_named_by_id_and_source_and_nothing_else() {
+        assert!(asked("7").is_ok() && asked("7 --source /a").is_ok());
+        for flags in [
+            "--dry-run",
+            "--limit 1",
+            "--rate 1",
+            "--max-redrives 1",
+            "--all",
+            "--reason x",
+            "--unfinished resume",
+        ] {
+            assert!(asked(&format!("7 {flags}")).is_err(), "{flags}");
+        }
+    }
+
+    #[test]
+    fn many_are_redriven_where_it_is_said_which() {
+        assert!(asked("").is_err() && asked("--dry-run").is_err());
+        for flags in ["--all", "--all --dry-run", "--limit 1", "--source /a", "--unfinished abandon"] {
+            assert!(asked(flags).is_ok(), "{flags}");
+        }
     }
 }

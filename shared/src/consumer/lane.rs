@@ -172,6 +172,8 @@ pub(super) struct Lane {
     is_braked: bool,
     brake_changed: watch::Receiver<()>,
     aside: Aside,
+    /// What operators have changed, until the answer is here that the ledger is about to give.
+    changed: Vec<(SlotId, Vec<Changed>)>,
 }
 
 impl Lane {
@@ -198,6 +200,7 @@ impl Lane {
             is_braked: false,
             brake_changed: common.brake.subscribe(),
             aside: Aside::new(common.pauses.subscribe()),
+            changed: Vec::new(),
             common,
         }
     }
@@ -218,7 +221,10 @@ impl Lane {
                     Ok(())
                 }
                 answer = self.settling.answered(), if self.settling.is_under_way() =>
-                    answer.map(|verdicts| self.take_verdicts(verdicts)),
+                    answer.map(|verdicts| {
+                        self.take_verdicts(verdicts);
+                        self.take_kept_changes();
+                    }),
                 answer = self.beginning.answered(), if self.beginning.is_under_way() =>
                     answer.map(|answers| self.take_answers(answers)),
                 answer = self.loading.answered(), if self.loading.is_under_way() =>
@@ -264,6 +270,10 @@ impl Lane {
                 self.common.counts.waiting_heard(rows);
             }
             ToLane::Batch(batch) => self.take_batch(batch),
+            // It may be about what is on its way into the ledger: that is to be known first.
+            ToLane::Changed(slot, changes) if self.settling.is_under_way() => {
+                self.changed.push((slot, changes));
+            }
             ToLane::Changed(slot, changes) => self.take_changes(slot, changes),
             ToLane::Halt(slot) => {
                 self.queues.halt(slot);

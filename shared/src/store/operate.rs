@@ -5,6 +5,9 @@
 
 use super::{Answer, RowId, Status, StoreError};
 
+/// The hash in the row of an event that was cancelled before it arrived: nobody knows what it will hold.
+pub(super) const CLAIM: i64 = 0;
+
 /// What an operator does to an event. The numbers are what the database holds: never to be changed, only added to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i16)]

@@ -80,6 +80,8 @@ impl Pauses {
                 path.display()
             )));
         }
+        // Asked first, as for every tool: that makes no store, and brings none up to date under those who work with it.
+        url::ask(url).await?;
         Ok(Self { store: url::open(url, &[]).await?, group: group.to_owned() })
     }
 

@@ -5,6 +5,12 @@ use super::{Changed, Lane, SlotId};
 use crate::store::Waiting;
 
 impl Lane {
+    pub(super) fn take_kept_changes(&mut self) {
+        for (slot, changes) in std::mem::take(&mut self.changed) {
+            self.take_changes(slot, changes);
+        }
+    }
+
     pub(super) fn take_changes(&mut self, slot: SlotId, changes: Vec<Changed>) {
         if self.slots.owner(slot).is_none() {
             return;

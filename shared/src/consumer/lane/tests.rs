@@ -1,6 +1,7 @@
 //! Lanes without Kafka, on a clock that stands still unless everybody waits: times are exact.
 
 mod ledger;
+mod operators;
 mod pausing;
 mod random;
 

@@ -1,5 +1,6 @@
 //! What operators change in the store while this member works: asked once in a while, and told to the lanes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::PollThread;
 use crate::consumer::SlotId;
 use crate::consumer::lane::{Changed, ToLane};
-use crate::store::{Change, StoreError};
+use crate::store::{Change, RowId, StoreError};
 
 /// How often it is asked: an operator waits for less than a second.
 const EVERY: Duration = Duration::from_millis(500);
@@ -67,6 +68,8 @@ impl PollThread {
             // Asked for before the partition was let go: its next owner has seen it.
             let Some(watched) = self.watch.partitions.iter_mut().find(of_run) else { continue };
             let (slot, place) = (watched.slot, (watched.topic, watched.partition));
+            // Each says what the row is now: once is enough, and twice would wake it twice.
+            let last: HashMap<RowId, i64> = run.iter().map(|change| (change.row, change.number)).collect();
             let mut told: Vec<Vec<Changed>> = vec![Vec::new(); self.intake.lanes().len()];
             for Change { number, row, key, offset, waiting, .. } in run {
                 // An answer may be older than the assignment.
@@ -74,6 +77,9 @@ impl PollThread {
                     continue;
                 }
                 watched.seen = *number;
+                if last.get(row) != Some(number) {
+                    continue;
+                }
                 if key.is_none() && waiting.is_none() {
                     for told in &mut told {
                         told.push(Changed { key: None, row: *row, waiting: None });

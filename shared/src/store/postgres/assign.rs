@@ -88,9 +88,12 @@ async fn number(session: &Session, assignee: &Assignee) -> Result<i64, Trouble> 
 
 async fn deferred(session: &Session, partition: i64, dead_hold: bool) -> Result<Vec<DeferredRow>, Trouble> {
     // What is left of a pause: never more than the pause, however the clock was set since.
-    let waiting = "select number, key, \"offset\", status, wait, \
-            case when wait = 1 then least(pause, greatest(0, due - event_store.now_ms())) else due end \
-        from event_store.ledger \
+    // Given back to its handler, a row that held its key goes before those that it held.
+    let waiting = "select number, key, \"offset\", status, case when given_back then 1::smallint else wait end, \
+            case when given_back then 0 \
+                when wait = 1 then least(pause, greatest(0, due - event_store.now_ms())) else due end \
+        from event_store.ledger cross join lateral (select coalesce( \
+            $2::boolean and wait = 3 and redrives > 0 and due <= event_store.now_ms(), false) as given_back) as l \
         where partition = $1 and status in (1, 3, 4, 5) \
             and (status = 3 or (status = 4 and $2::boolean and key is not null)) \
         order by number";

@@ -11,7 +11,7 @@ use super::parameter::{Bytes, Column};
 use super::session::{Session, field, string};
 use super::status;
 use crate::store::operate::{Cancelled, Operated, Operation, another_redrive};
-use crate::store::{Change, RowId, Status};
+use crate::store::{Change, RowId, Status, Waiting};
 
 const LOCK: &str = "
     select number from event_store.partition
@@ -42,6 +42,8 @@ const END: &str = "
         packed = case when $2 = 5 then packed end, key = case when $2 <> 8 then key end,
         reason = case when $2 <> 8 then reason end, reply = case when $2 <> 8 then reply end
     where number = any($1)";
+
+const FORGET: &str = "update event_store.operation set reason = null where row = any($1)";
 
 pub(super) async fn operate(
     session: &Session,
@@ -78,7 +80,11 @@ async fn change(session: &Session, operation: Operation, rows: Vec<i64>) -> Resu
         Operation::Redrive => session.execute(GIVE_BACK, &[&rows]).await?,
         Operation::Cancel => session.execute(END, &[&rows, &(Status::Cancelled as i16)]).await?,
         Operation::Park => session.execute(END, &[&rows, &(Status::Parked as i16)]).await?,
-        Operation::Delete => session.execute(END, &[&rows, &(Status::Deleted as i16)]).await?,
+        Operation::Delete => {
+            // Its history says what happened to it, and no more what was in it.
+            session.execute(FORGET, &[&rows]).await?;
+            session.execute(END, &[&rows, &(Status::Deleted as i16)]).await?
+        }
     };
     Ok(())
 }
@@ -168,13 +174,21 @@ pub(super) async fn changes(session: &Session, after: &[(i64, i64)]) -> Result<V
 }
 
 fn change_of(row: &Row) -> Result<Change, Trouble> {
-    let is_deferred = field::<Option<i16>>(row, 5)? == Some(Status::Deferred as i16);
+    const HANDLING: i16 = Status::Handling as i16;
+    const DEFERRED: i16 = Status::Deferred as i16;
+    const DEAD: i16 = Status::Dead as i16;
+    let waiting = match field::<Option<i16>>(row, 5)? {
+        // In the middle of an attempt: who makes it knows what becomes of it.
+        Some(HANDLING) => Some(Waiting::Behind),
+        Some(DEFERRED | DEAD) => Some(waiting(row, 5)?),
+        _ => None,
+    };
     Ok(Change {
         number: field(row, 0)?,
         partition: field(row, 1)?,
         row: RowId(field(row, 2)?),
         key: field(row, 3)?,
         offset: field(row, 4)?,
-        waiting: if is_deferred { Some(waiting(row, 5)?) } else { None },
+        waiting,
     })
 }

@@ -22,7 +22,8 @@ const DELETE: &str = "
     gone as (
         delete from event_store.ledger as l using lowest
         where l.number = lowest.number and lowest.settled <= now() - $4::bigint * interval '1 millisecond'
-        returning l.\"offset\"),
+        returning l.number, l.\"offset\"),
+    forgotten as (delete from event_store.operation where row in (select number from gone)),
     raised as (
         update event_store.partition
         set pruned_below = greatest(pruned_below, (select max(\"offset\") + 1 from gone))

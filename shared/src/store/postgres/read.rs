@@ -14,7 +14,7 @@ pub(super) async fn look_up(
     group: &str,
     events: &[Identity<'_>],
 ) -> Result<Vec<Option<Known>>, Trouble> {
-    let known = "select n.at, l.status, l.hash = n.hash or l.status = 6
+    let known = "select n.at, l.status, l.hash = n.hash or l.status = 6 or l.hash = 0
         from event_store.consumer_group as g
         cross join unnest($2::bytea[], $3::bytea[], $4::bigint[]) with ordinality as n (source, id, hash, at)
         cross join lateral (

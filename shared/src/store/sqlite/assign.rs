@@ -46,10 +46,12 @@ fn deferred(connection: &Connection, partition: i64, dead_hold: bool) -> Result<
     let now = Timestamp::now().as_millisecond();
     connection
         .prepare_cached(
-            "select row, key, offset, status, wait, due, pause from ledger
+            // Given back to its handler, a row that held its key goes before those that it held.
+            "select row, key, offset, status, iif(?2 and wait = 3 and redrives > 0 and due <= ?3, 1, wait), due,
+                coalesce(pause, 0) from ledger
              where partition = ?1 and status in (3, 4) and (status = 3 or (?2 and key is not null)) order by row",
         )?
-        .query_map((partition, dead_hold), |row| {
+        .query_map((partition, dead_hold, now), |row| {
             Ok(DeferredRow {
                 row: RowId(row.get(0)?),
                 key: row.get(1)?,

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::names::Name;
 use super::trouble::Failure;
+use crate::store::operate::CLAIM;
 use crate::store::{Identity, RowId, Settlement, Status, Step, Verdict, Wait};
 
 const INSERT: &str = "
@@ -225,9 +226,10 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Whether it is that event's. Who cancels an id cancels what comes under it, whatever that holds.
+    /// Whether it is that event's. Who cancels an id cancels what comes under it, whatever that holds; also where the row
+    /// was deleted since.
     pub(super) fn is_same(&self, identity: &Identity<'_>) -> bool {
-        self.hash == identity.hash || self.status == Status::Cancelled
+        self.hash == identity.hash || self.status == Status::Cancelled || self.hash == CLAIM
     }
 
     fn verdict(&self, identity: &Identity<'_>) -> Verdict {

@@ -7,8 +7,8 @@ use super::assign::waiting;
 use super::ledger::{Id, find};
 use super::names::Names;
 use super::trouble::Failure;
-use crate::store::operate::{Cancelled, Operated, Operation, another_redrive};
-use crate::store::{Change, RowId, Status};
+use crate::store::operate::{CLAIM, Cancelled, Operated, Operation, another_redrive};
+use crate::store::{Change, RowId, Status, Waiting};
 
 type Result<T, E = rusqlite::Error> = std::result::Result<T, E>;
 
@@ -31,6 +31,8 @@ const END: &str = "
         packed = iif(?2 = 5, packed, null), key = iif(?2 = 8, null, key), reason = iif(?2 = 8, null, reason),
         reply = iif(?2 = 8, null, reply)
     where row = ?1";
+
+const FORGET: &str = "update operations set reason = null where row = ?1";
 
 struct Row {
     partition: i64,
@@ -63,7 +65,12 @@ fn one(connection: &Connection, operation: Operation, RowId(number): RowId, now:
         Operation::Redrive => connection.prepare_cached(GIVE_BACK)?.execute((number, now))?,
         _ => connection.prepare_cached(END)?.execute((number, becomes as i64, now))?,
     };
-    let Row { partition, status, attempts, reason, .. } = row;
+    let Row { partition, status, attempts, mut reason, .. } = row;
+    if operation == Operation::Delete {
+        // Its history says what happened to it, and no more what was in it.
+        reason = None;
+        connection.prepare_cached(FORGET)?.execute([number])?;
+    }
     let note = (partition, number, now, operation as i64, status as i64, attempts, reason);
     connection.prepare_cached(NOTE)?.execute(note)?;
     Ok(Operated::Done(status))
@@ -105,9 +112,9 @@ pub(super) fn cancel(
         connection
             .prepare_cached(
                 "insert into ledger (partition, offset, scope, id, hash, status, attempts, seen, settled)
-                 values (?1, -1, ?2, ?3, 0, 6, 0, ?4, ?4)",
+                 values (?1, -1, ?2, ?3, ?5, 6, 0, ?4, ?4)",
             )?
-            .execute((claims(connection, number)?, &scope, Id::of(id), now))?;
+            .execute((claims(connection, number)?, &scope, Id::of(id), now, CLAIM))?;
         return Ok(Cancelled::Ahead);
     };
     Ok(match one(connection, Operation::Cancel, RowId(found.row), now)? {
@@ -172,7 +179,9 @@ pub(super) fn changes(connection: &Connection, partition: i64, after: i64) -> Re
                 key: row.get(4)?,
                 offset: row.get::<_, Option<i64>>(5)?.unwrap_or(-1),
                 waiting: match row.get(0)? {
-                    Some(3_i64) => Some(waiting(row, 0, now)?),
+                    // In the middle of an attempt: who makes it knows what becomes of it.
+                    Some(1_i64) => Some(Waiting::Behind),
+                    Some(3 | 4) => Some(waiting(row, 0, now)?),
                     _ => None,
                 },
             })

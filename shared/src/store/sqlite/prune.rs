@@ -24,10 +24,13 @@ pub(super) struct Found {
 pub(super) fn delete(connection: &Connection, below: &[(Ownership, i64)], found: &[Found]) -> Result<usize> {
     let owned = still_owned(connection, below)?;
     let mut delete = connection.prepare_cached("delete from ledger where row = ?1")?;
+    // Its history goes with it: the number of the highest row is used again.
+    let mut forget = connection.prepare_cached("delete from operations where row = ?1")?;
     let (mut raised, mut deleted) = (HashMap::new(), 0);
     for Found { row, partition, offset } in found.iter().filter(|found| owned.contains_key(&found.partition))
     {
         deleted += delete.execute([row])?;
+        forget.execute([row])?;
         let highest = raised.entry(*partition).or_insert(*offset);
         *highest = (*highest).max(*offset);
     }

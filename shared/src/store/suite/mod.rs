@@ -185,6 +185,11 @@ macro_rules! scenarios {
             a_dead_event_is_given_back_to_its_handler
             only_what_has_failed_is_tried_again_early
             what_is_deleted_is_still_known
+            what_is_cancelled_ahead_and_deleted_stays_cancelled
+            what_is_being_handled_or_dead_is_not_ended
+            nothing_of_a_deleted_event_is_kept_in_its_history
+            a_history_goes_with_its_row
+            what_is_given_back_goes_before_what_it_held
             a_dead_event_and_its_letter_come_together
             a_dead_event_holds_its_key_where_that_is_wanted
             a_command_that_comes_again_gets_the_same_reply

@@ -1,11 +1,13 @@
 //! What operators do to events, and what members and handlers see of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Bench, Member, NOTE, assignee, event, outgoing, settled, statuses};
 use crate::store::operate::{Cancelled, Operated, Operation};
 use crate::store::{
-    Assignee, Change, Effects, RowId, Settlement, Status, Step, Store, Verdict, Wait, Waiting,
+    Assignee, Change, Effects, OperationRow, RowId, Settlement, Status, Step, Store, Verdict, Wait, Waiting,
+    ask,
 };
 
 const SOURCE: &str = "/suite";
@@ -185,4 +187,78 @@ pub(crate) async fn what_is_deleted_is_still_known(bench: &dyn Bench) {
 
 async fn changes(member: &Member, after: i64) -> Vec<Change> {
     member.store.changes(vec![(member.owner.partition, after)]).await.expect("changes")
+}
+
+/// Catches: a cancel that is undone by deleting it; an event that becomes a dead letter because of one that never was.
+pub(crate) async fn what_is_cancelled_ahead_and_deleted_stays_cancelled(bench: &dyn Bench) {
+    let member = Member::join(bench).await;
+    let operator = bench.operator().await;
+    assert_eq!(operator.cancel("service-b", SOURCE, "ahead").await, Ok(Cancelled::Ahead));
+    let query = ask(&bench.url()).await.expect("a desk");
+    let row = RowId(query.find(1, "ahead", None).await.expect("found")[0].row);
+    let deleted = operator.operate(Operation::Delete, vec![row]).await;
+    assert_eq!(deleted, Ok(vec![Operated::Done(Status::Cancelled)]));
+    let verdicts = member.settle([begin(&member, "ahead"), event("ahead").handled(member.owner)]).await;
+    assert_eq!(verdicts, [Verdict::Known(Status::Deleted), Verdict::Known(Status::Deleted)]);
+}
+
+/// Catches: a member that takes an event for ended which it is handling, or which has just died.
+pub(crate) async fn what_is_being_handled_or_dead_is_not_ended(bench: &dyn Bench) {
+    let member = Member::join(bench).await;
+    let operator = bench.operator().await;
+    let row = settled(&member.settle_one(event("1").retry(member.owner)).await);
+    operator.operate(Operation::Retry, vec![row]).await.expect("done");
+    settled(
+        &member
+            .settle_one(Settlement {
+                attempts: 1,
+                ..event("1").row(row, 1).settle(member.owner, Step::Handling)
+            })
+            .await,
+    );
+    assert!(changes(&member, 0).await[0].waiting.is_some());
+    settled(&member.settle_one(event("1").row(row, 1).dead(member.owner, outgoing("dlq", "letter"))).await);
+    assert!(changes(&member, 0).await[0].waiting.is_some());
+}
+
+/// Catches: what a deleted event's reason said, kept beside it.
+pub(crate) async fn nothing_of_a_deleted_event_is_kept_in_its_history(bench: &dyn Bench) {
+    let member = Member::join(bench).await;
+    let operator = bench.operator().await;
+    let row = settled(&member.settle_one(event("1").dead(member.owner, outgoing("dlq", "letter"))).await);
+    operator.operate(Operation::Redrive, vec![row]).await.expect("done");
+    operator.operate(Operation::Delete, vec![row]).await.expect("done");
+    let history = history(bench, row).await;
+    assert!(history.len() == 2 && history.iter().all(|one| one.reason.is_none()), "{history:?}");
+}
+
+/// Catches: an event with the history of another, whose row had its number; a history that grows for ever.
+pub(crate) async fn a_history_goes_with_its_row(bench: &dyn Bench) {
+    let member = Member::join(bench).await;
+    let operator = bench.operator().await;
+    let row = settled(&member.settle_one(event("1").at(1).handled(member.owner)).await);
+    operator.operate(Operation::Delete, vec![row]).await.expect("done");
+    assert_eq!(history(bench, row).await.len(), 1);
+    assert_eq!(member.store.prune(vec![(member.owner, 9)], Duration::ZERO).await, Ok(1));
+    assert!(history(bench, row).await.is_empty());
+}
+
+/// Catches: a dead event that held its key, is given back while nobody has its partition, and goes after those that it held.
+pub(crate) async fn what_is_given_back_goes_before_what_it_held(bench: &dyn Bench) {
+    let holding = || Assignee { dead_hold: true, ..assignee() };
+    let member = Member::own(bench.open().await, holding()).await;
+    let operator = bench.operator().await;
+    let dead = settled(&member.settle_one(event("1").dead(member.owner, outgoing("dlq", "letter"))).await);
+    let behind = settled(&member.settle_one(event("2").at(1).waiting(member.owner, Wait::Behind)).await);
+    let until = Wait::Until(i64::MAX / 2);
+    let scheduled = settled(&member.settle_one(event("3").at(2).waiting(member.owner, until)).await);
+    operator.operate(Operation::Redrive, vec![dead]).await.expect("done");
+    let next = Member::own(bench.open().await, holding()).await;
+    let deferred: Vec<_> = next.assigned.deferred.iter().map(|row| (row.row, row.waiting)).collect();
+    let now = Waiting::Retry(Duration::ZERO);
+    assert_eq!(deferred, [(dead, now), (behind, Waiting::Behind), (scheduled, Waiting::Until(i64::MAX / 2))]);
+}
+
+async fn history(bench: &dyn Bench, row: RowId) -> Vec<OperationRow> {
+    ask(&bench.url()).await.expect("a desk").operations(row.0).await.expect("a history")
 }

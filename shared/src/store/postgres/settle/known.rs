@@ -12,6 +12,7 @@ use super::super::status;
 use super::Owner;
 use super::sorted::Place;
 use super::written;
+use crate::store::operate::CLAIM;
 use crate::store::{RowId, Settlement, Status, Verdict};
 
 /// A row that is there.
@@ -84,7 +85,7 @@ impl Asked<'_> {
             return Verdict::Settled(RowId(found.number));
         }
         // Who cancels an id cancels what comes under it, whatever that holds.
-        let is_cancelled = found.status == Status::Cancelled;
+        let is_cancelled = found.status == Status::Cancelled || found.hash == CLAIM;
         if settlement.row.is_none() && !is_cancelled && found.hash != settlement.identity().hash {
             return Verdict::Conflict;
         }
