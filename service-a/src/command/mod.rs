@@ -46,7 +46,7 @@ pub struct Send {
     #[arg(long, value_name = "JSON", value_parser = json)]
     pub data: Option<String>,
 
-    /// Commands of one key are handled one after the other
+    /// Commands of one key are handled one after the other [default: the command's id]
     #[arg(long, value_name = "TEXT")]
     pub key: Option<String>,
 
@@ -164,9 +164,9 @@ impl Send {
         if let Some(id) = &self.calling.id {
             command = command.id(id.clone());
         }
-        if let Some(key) = &self.key {
-            command = command.key(key.as_str());
-        }
+        // Sent again while the first is still being handled, it waits for that.
+        let key = self.key.clone().unwrap_or_else(|| command.event().id.clone());
+        command = command.key(key.as_str());
         if let Some(data) = &self.data {
             command = command.data("application/json", data.as_str());
         }

@@ -68,6 +68,9 @@ impl Redrive {
             }
             return Ok(());
         }
+        if self.unfinished.is_some() && (is_filtered || self.limit.is_some()) {
+            return Err("a redrive that was cut off has its own filter: leave the others out".to_owned());
+        }
         let is_bounded = is_filtered || self.limit.is_some();
         if !is_bounded && !self.all && self.unfinished.is_none() {
             return Err("this would redrive all that is dead: name an id, a filter or --limit, or say --all"
@@ -83,6 +86,10 @@ impl Redrive {
         let operator = self.store.operator().await?;
         let is_resumed = self.unfinished == Some(Unfinished::Resume);
         if self.unfinished == Some(Unfinished::Abandon) {
+            anyhow::ensure!(
+                !matches!(operator.unfinished().await, Ok(None)),
+                "there is no redrive to give up"
+            );
             return Ok(operator.abandon().await?);
         }
         let filter = match operator.unfinished().await? {
@@ -131,7 +138,7 @@ async fn redrive(operator: &Operator, asked: &Asked) -> anyhow::Result<Redriven>
             }
             Ok(done?)
         }
-        () = signal => anyhow::bail!("stopped before its end: `dead-letters redrive --unfinished resume` goes on"),
+        () = signal => anyhow::bail!("stopped before its end: the same call, or without --limit `dead-letters redrive --unfinished resume`, goes on"),
     }
 }
 
@@ -173,6 +180,7 @@ mod tests {
             "--all",
             "--reason x",
             "--unfinished resume",
+            "--unfinished resume --limit 5",
         ] {
             assert!(asked(&format!("7 {flags}")).is_err(), "{flags}");
         }

@@ -248,7 +248,7 @@ impl Lane {
         self.start_ready();
         self.beginning.start();
         self.settling.start();
-        self.loading.start(self.queues.ready() + self.aside.loaded());
+        self.loading.start(self.queues.ready());
         // Before the report: who hears that all is settled must not find that nothing waits any more.
         self.common.counts.blocked(&mut self.slots.blocked_keys, self.blocked.len());
         self.report_settled();

@@ -189,6 +189,13 @@ pub async fn run(
     let relay = Relay::start(connection, Arc::clone(&store))?;
     let (handlers, for_commands) = handlers.split();
     let (deadline, until_caught_up) = (options.shutdown_deadline, options.until_caught_up);
+    let of_events = common(&options, handlers, Arc::clone(&store), relay.bell(), Arc::clone(&counts))?;
+    let of_events = Arc::new(of_events);
+    // Before the first event: what was paused when the last run ended stays so.
+    tokio::select! {
+        looked = pauses::look(&of_events.pauses, &*store, &options.group.id) => looked?,
+        () = &mut shutdown => return Ok(counts.summary()),
+    }
     let mut parts = Vec::with_capacity(2);
     if let Some(of_commands) = options.of_commands() {
         // Counted are events.
@@ -196,16 +203,9 @@ pub async fn run(
         let common = Common { answers_as: Some(options.group.id.clone()), ..common };
         parts.push(Threads::start(connection, of_commands, Arc::new(common))?);
     }
-    let common = common(&options, handlers, Arc::clone(&store), relay.bell(), Arc::clone(&counts))?;
-    let common = Arc::new(common);
-    // Before the first event: what was paused when the last run ended stays so.
-    tokio::select! {
-        looked = pauses::look(&common.pauses, &*store, &options.group.id) => looked?,
-        () = &mut shutdown => return Ok(counts.summary()),
-    }
     let mut watching = tokio::task::JoinSet::new();
-    watching.spawn(pauses::watch(Arc::clone(&common), store, options.group.id.clone()));
-    parts.push(Threads::start(connection, options, common)?);
+    watching.spawn(pauses::watch(Arc::clone(&of_events), store, options.group.id.clone()));
+    parts.push(Threads::start(connection, options, of_events)?);
 
     let ended = tokio::select! {
         (ended, ..) = select_all(parts.iter_mut().map(|part| Box::pin(part.end()))) => match ended {

@@ -1,7 +1,8 @@
 //! Many dead events back to their handlers, the oldest first: that is the order of their keys.
 //!
 //! A redrive that was cut off, be it by kill -9, goes on when it is started again: what has been given back is not dead any
-//! more, and what has died again since the redrive began is left alone.
+//! more, and what has died again since the redrive began is left alone. One of a limited number is not noted: started again
+//! it takes the next ones.
 
 use std::time::Duration;
 
@@ -47,7 +48,15 @@ impl Operator {
     /// The store does not answer.
     pub async fn unfinished(&self) -> Result<Option<Filter>, StoreError> {
         let unfinished = self.store.unfinished(self.desk.group).await?;
-        Ok(unfinished.and_then(|text| text.parse().ok()))
+        let parse = |text: String| {
+            text.parse().map_err(|error| {
+                let advice = "`--unfinished abandon` gives it up";
+                StoreError::Unusable(format!(
+                    "the redrive that was cut off cannot be read, {error}: {advice}"
+                ))
+            })
+        };
+        unfinished.map(parse).transpose()
     }
 
     /// Gives it up: what it has not reached stays dead.
@@ -78,7 +87,12 @@ impl Operator {
         asked: &Redrive,
         mut progress: impl FnMut(Redriven, usize),
     ) -> Result<Redriven, StoreError> {
-        let started = self.store.begin_redrive(self.desk.group, &asked.filter.to_string()).await?;
+        let is_noted = asked.limit.is_none();
+        let started = if is_noted {
+            self.store.begin_redrive(self.desk.group, &asked.filter.to_string()).await?
+        } else {
+            i64::MAX
+        };
         let dead = self.dead(asked, started).await?;
         let mut sum = Redriven::default();
         let step = asked.rate.map_or(AT_ONCE, |rate| (rate.ceil().max(1.0) as usize).min(AT_ONCE));
@@ -92,7 +106,9 @@ impl Operator {
                 tokio::time::sleep(Duration::from_secs_f64(some.len() as f64 / rate)).await;
             }
         }
-        self.store.end_redrive(self.desk.group).await?;
+        if is_noted {
+            self.store.end_redrive(self.desk.group).await?;
+        }
         Ok(sum)
     }
 

@@ -11,21 +11,14 @@ use crate::consumer::blocked_keys::Next;
 /// their queue, and count in the window: when that is full, intake stops.
 pub(super) struct Aside {
     works: Vec<Work>,
-    /// How many of them have a row in the ledger: those are in no window.
-    loaded: usize,
-    /// Rows that are due, of topics that stand still: not even read.
+    /// Rows that are due, and may not start: they are read when something is resumed.
     rows: Vec<Next>,
     changed: watch::Receiver<()>,
 }
 
 impl Aside {
     pub(super) fn new(changed: watch::Receiver<()>) -> Self {
-        Self { works: Vec::new(), loaded: 0, rows: Vec::new(), changed }
-    }
-
-    /// How many events were read from the ledger and cannot start.
-    pub(super) fn loaded(&self) -> usize {
-        self.loaded
+        Self { works: Vec::new(), rows: Vec::new(), changed }
     }
 
     /// Waits until something was paused or resumed. Cancel safe.
@@ -40,7 +33,6 @@ impl Aside {
         self.rows.retain(|next| !matches!(next, Next::Load(other, ..) if *other == slot));
         let (of_slot, rest) = std::mem::take(&mut self.works).into_iter().partition(|work| work.slot == slot);
         self.works = rest;
-        self.loaded = self.works.iter().filter(|work| work.row.is_some()).count();
         of_slot
     }
 }
@@ -53,8 +45,13 @@ impl Lane {
 
     /// The next of its key may not start; the key counts as under way.
     pub(super) fn put_aside(&mut self, work: Work) {
-        self.aside.loaded += usize::from(work.row.is_some());
-        self.aside.works.push(work);
+        let Some((row, _)) = work.row.filter(|_| !work.may_go) else { return self.aside.works.push(work) };
+        // It is safe in the ledger. Kept here, many of one handler would leave no room for those of the others.
+        self.aside.rows.push(Next::Load(work.slot, work.key, row));
+        self.slots.closed(work.slot, 1);
+        if !self.blocked.is_head(work.key, row) {
+            self.queues.done(work.key);
+        }
     }
 
     /// Keeps a row that is due from being read; gives it back where its topic goes on.
@@ -70,7 +67,6 @@ impl Lane {
 
     /// Something was paused or resumed: everything is looked at again.
     pub(super) fn take_back(&mut self) {
-        self.aside.loaded = 0;
         for work in std::mem::take(&mut self.aside.works) {
             self.queues.again(work.key, work);
         }

@@ -61,6 +61,14 @@ async fn of_partition(
     if session.query(locked, &[&owner.partition, &owner.epoch]).await?.is_empty() {
         return Ok(0);
     }
+    let claims = "select c.number from event_store.partition as c join event_store.partition as p using (group_number) \
+        where p.number = $1 and c.topic = '' and c.partition = -1";
+    // Of events that were cancelled and have not arrived.
+    if let Some(claims) = session.query(claims, &[&owner.partition]).await?.first() {
+        let claims: i64 = field(claims, 0)?;
+        let gone = [&claims as _, &i64::MAX as _, &(most as i64) as _, &millis(older_than) as _];
+        session.query(DELETE, &gone).await?;
+    }
     let deleted = [&owner.partition as _, &below as _, &(most as i64) as _, &millis(older_than) as _];
     let deleted = session.query(DELETE, &deleted).await?;
     deleted.first().map_or(Ok(0), |row| Ok(field::<i64>(row, 0)? as usize))

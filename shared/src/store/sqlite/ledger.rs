@@ -24,7 +24,7 @@ const BEGIN: &str =
 /// What a crash left behind in the middle of its handling, or another record of the same event, goes on with who asks last.
 const TAKE: &str = "
     update ledger set partition = ?2, offset = ?3, timestamp = ?4, attempts = 0
-    where row = ?1 and status = 1 and packed is null";
+    where row = ?1 and status = 1 and packed is null and (?5 or (partition = ?2 and offset = ?3))";
 
 const MOVE: &str = "
     update ledger set status = ?4, attempts = ?5, settled = ?6, wait = ?7, due = ?8, pause = ?9,
@@ -132,7 +132,9 @@ impl<'a> Ledger<'a> {
         match found.verdict(identity) {
             Verdict::Known(Status::Handling) => {
                 let origin = settlement.arrived.record().origin();
-                let place = (found.row, settlement.owner.partition, origin.offset, origin.timestamp);
+                // Another record of the same event ends nothing that may be under way.
+                let goes_on = matches!(settlement.step, Step::Handling | Step::Handled { .. });
+                let place = (found.row, settlement.owner.partition, origin.offset, origin.timestamp, goes_on);
                 match self.connection.prepare_cached(TAKE)?.execute(place)? {
                     0 => Ok(Verdict::Known(Status::Handling)),
                     _ if matches!(settlement.step, Step::Handling) => Ok(Verdict::Settled(RowId(found.row))),

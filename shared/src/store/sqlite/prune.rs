@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, OptionalExtension, Result};
 
 use crate::store::Ownership;
 
@@ -48,9 +48,21 @@ fn still_owned(connection: &Connection, below: &[(Ownership, i64)]) -> Result<Ha
     for (owner, offset) in below {
         if owned.exists((owner.partition, owner.epoch))? {
             kept.insert(owner.partition, *offset);
+            kept.extend(claims(connection, owner.partition)?.map(|number| (number, i64::MAX)));
         }
     }
     Ok(kept)
+}
+
+/// Where its group's rows are of events that were cancelled and have not arrived.
+fn claims(connection: &Connection, partition: i64) -> Result<Option<i64>> {
+    connection
+        .prepare_cached(
+            "select number from partitions where topic = '' and partition = -1
+                and group_number = (select group_number from partitions where number = ?1)",
+        )?
+        .query_row([partition], |row| row.get(0))
+        .optional()
 }
 
 /// The lowest rows that may go. Rows lie in the order in which they were made: what comes after the first that is too

@@ -113,3 +113,14 @@ pub(crate) async fn what_is_being_handled_answers_for_nobody(bench: &dyn Bench) 
     let member = Member::own(bench.open().await, at_least_once).await;
     assert_eq!(member.assigned.answered, []);
 }
+
+/// Catches: a second record of an event, too late, that ends what the first one's handler is about to do.
+pub(crate) async fn another_record_of_an_event_ends_nothing(bench: &dyn Bench) {
+    let member = Member::join(bench).await;
+    let row = settled(&member.settle_one(begin(&member, "1", 1)).await);
+    let expired = event("1").at(7).settle(member.owner, Step::Expired);
+    assert_eq!(member.settle_one(expired).await, Verdict::Known(Status::Handling));
+    let effect = Effects::none().write(&NOTE, ["once".into()]);
+    settled(&member.settle_one(event("1").at(1).row(row, 0).writing(member.owner, effect)).await);
+    assert_eq!(bench.sql("select count(*) from notes").await, 1);
+}

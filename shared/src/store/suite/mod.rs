@@ -185,6 +185,8 @@ macro_rules! scenarios {
             a_dead_event_is_given_back_to_its_handler
             only_what_has_failed_is_tried_again_early
             what_is_deleted_is_still_known
+            a_cancel_ahead_is_forgotten_in_time
+            another_record_of_an_event_ends_nothing
             what_is_cancelled_ahead_and_deleted_stays_cancelled
             what_is_being_handled_or_dead_is_not_ended
             nothing_of_a_deleted_event_is_kept_in_its_history

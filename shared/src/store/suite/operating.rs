@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Bench, Member, NOTE, assignee, event, outgoing, settled, statuses};
+use super::{Bench, MINUTE, Member, NOTE, assignee, event, outgoing, settled, statuses};
 use crate::store::operate::{Cancelled, Operated, Operation};
 use crate::store::{
     Assignee, Change, Effects, OperationRow, RowId, Settlement, Status, Step, Store, Verdict, Wait, Waiting,
@@ -261,4 +261,17 @@ pub(crate) async fn what_is_given_back_goes_before_what_it_held(bench: &dyn Benc
 
 async fn history(bench: &dyn Bench, row: RowId) -> Vec<OperationRow> {
     ask(&bench.url()).await.expect("a desk").operations(row.0).await.expect("a history")
+}
+
+/// Catches: cancels of events that never come and fill the ledger.
+pub(crate) async fn a_cancel_ahead_is_forgotten_in_time(bench: &dyn Bench) {
+    let member = Member::join(bench).await;
+    let operator = bench.operator().await;
+    assert_eq!(operator.cancel("service-b", SOURCE, "ahead").await, Ok(Cancelled::Ahead));
+    let prune = |age| member.store.prune(vec![(member.owner, 0)], age);
+    prune(MINUTE).await.expect("pruned");
+    assert_eq!(bench.sql("select count(*) from ledger").await, 1);
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    prune(std::time::Duration::ZERO).await.expect("pruned");
+    assert_eq!(bench.sql("select count(*) from ledger").await, 0);
 }

@@ -37,3 +37,6 @@ alter table event_store.ledger add column redrives bigint;
 create index ledger_asked on event_store.ledger (group_number, status, number) where status <> 2;
 -- What a command was answered: it gets the same again.
 alter table event_store.ledger add column reply bytea;
+
+-- A member of the version before does not know rows that are being handled: it settles nothing any more.
+update event_store.partition set epoch = epoch + 1;

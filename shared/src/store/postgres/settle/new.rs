@@ -12,7 +12,7 @@ use crate::event::Arrived;
 use crate::store::{RowId, Step};
 
 /// What a crash left behind in the middle of its handling, or another record of the same event, goes on with who asks last:
-/// under its new number.
+/// under its new number. Another record of the same event ends nothing that may be under way.
 const INSERT: &str = "
     insert into event_store.ledger as ledger (number, partition, \"offset\", group_number, hash, source, id, key, type, time, timestamp, packed,
         epoch, status, attempts, wait, pause, due, failing_for, reason, scheduled)
@@ -31,6 +31,8 @@ const INSERT: &str = "
         pause = excluded.pause, due = excluded.due, failing_for = excluded.failing_for, reason = excluded.reason,
         scheduled = excluded.scheduled, packed = excluded.packed, settled = now()
     where ledger.status = 1 and ledger.packed is null and ledger.hash = excluded.hash
+        and (excluded.status in (1, 2)
+            or (ledger.partition = excluded.partition and ledger.\"offset\" = excluded.\"offset\"))
     returning number";
 
 /// Inserts those whose identity is new, and says which.
