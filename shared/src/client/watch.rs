@@ -192,6 +192,8 @@ impl Watcher {
                     } else {
                         Then::NextPartition
                     };
+                    // Who asked may have taken its time.
+                    heard = Instant::now();
                     match then {
                         Then::More if offset + 1 < end => {}
                         Then::More | Then::NextPartition => drop(open.remove(&partition)),
