@@ -21,6 +21,7 @@ mod outbox;
 mod pausing;
 mod quick_start;
 mod refused_letters;
+mod replaying;
 mod sharing;
 mod topic_changes;
 mod unhandled;
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Scenario> {
         damage::scenarios(),
         outbox::scenarios(),
         pausing::scenarios(),
+        replaying::scenarios(),
         looking::scenarios(),
         outages::scenarios(),
         quick_start::scenarios(),
