@@ -122,25 +122,25 @@ fn what_the_ledger_has_lost_is_replayed_once(test: &Test) {
             &format!("delete from ledger where convert_from(id, 'UTF8') in ({ids})"),
         );
     };
-    let lost: Vec<usize> = (0..COUNT).step_by(9).collect();
-    lose(&lost);
+    let missing: Vec<usize> = (0..COUNT).step_by(9).collect();
+    lose(&missing);
     let committed = test.records.committed(&test.group, &topic);
 
     let limit = COUNT.to_string();
     let (code, mut lines, err) = replayed(test, &["--limit", &limit]);
     let sum = lines.pop().unwrap();
-    let expected: Vec<String> = lost.iter().map(|number| format!("e-{number}")).collect();
+    let expected: Vec<String> = missing.iter().map(|number| format!("e-{number}")).collect();
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(ids(&lines), expected.iter().map(String::as_str).collect());
-    assert_eq!((&sum["gaps"], &sum["replayed"]), (&lost.len().into(), &0.into()), "{sum}");
-    assert_eq!(test.sql("select count(*) from events"), (COUNT - lost.len()) as i64, "only looked at");
+    assert_eq!((&sum["gaps"], &sum["replayed"]), (&missing.len().into(), &0.into()), "{sum}");
+    assert_eq!(test.sql("select count(*) from events"), (COUNT - missing.len()) as i64, "only looked at");
 
     let replay = || {
         let (code, lines, err) = replayed(test, &["--yes"]);
         assert_eq!(code, Some(0), "{err}");
         lines.last().unwrap()["replayed"].as_u64().unwrap() as usize
     };
-    assert_eq!(replay(), lost.len());
+    assert_eq!(replay(), missing.len());
     assert_eq!(replay(), 0);
     let handled = "select count(*) from events where status = 'handled'";
     // A second, and what a busy machine takes.
@@ -152,7 +152,7 @@ fn what_the_ledger_has_lost_is_replayed_once(test: &Test) {
             "select count(*) from (select number from test_applied group by number having count(*) >= {at_least}) as n"
         ))
     };
-    assert_eq!([applied(1), applied(2), applied(3)], [COUNT as i64, lost.len() as i64, 0]);
+    assert_eq!([applied(1), applied(2), applied(3)], [COUNT as i64, missing.len() as i64, 0]);
     assert_eq!(test.records.committed(&test.group, &topic), committed);
 
     // With nobody there: it waits for the next owner, as what is ahead of the group does.
@@ -164,7 +164,7 @@ fn what_the_ledger_has_lost_is_replayed_once(test: &Test) {
     let mut b = test.pure(&[]);
     b.wait_for_line(ASSIGNED, soon());
     wait_until_handled(test, COUNT + ahead);
-    assert_eq!([applied(1), applied(2), applied(3)], [(COUNT + ahead) as i64, lost.len() as i64 + 2, 0]);
+    assert_eq!([applied(1), applied(2), applied(3)], [(COUNT + ahead) as i64, missing.len() as i64 + 2, 0]);
     assert_eq!(b.stop(soon()), Some(0));
 }
 
