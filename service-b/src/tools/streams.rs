@@ -45,6 +45,7 @@ pub enum Verb {
     ///
     /// Without it, events that the group has passed and that have no row are shown; with --yes the partition's owner is given
     /// them, and handles each once, in the order of the stream. Later events of the same key that were handled stay handled.
+    /// What the group once handled under `--delivery at-least-once` may have no row, and had no effects in the store.
     #[command(
         after_help = "Examples:\n  service-b streams replay topic1 --shadow --from 1h --handle '*=statistics'\n  service-b streams replay topic1 --partition 0 --from 1000 --to 2000 --yes"
     )]

@@ -105,17 +105,17 @@ impl Found {
 /// A topic, as the group's ledger knows it.
 #[derive(Debug)]
 pub struct Stream {
-    recorded: Recorded,
+    topic: String,
     committed: BTreeMap<i32, i64>,
 }
 
 impl Stream {
-    /// Whether every event of the group gets a row, so that one without was not handled.
-    pub fn has_every_event(&self) -> bool {
-        self.recorded.every_event == Some(true)
+    /// A topic, of which the group has committed these offsets.
+    pub fn new(topic: &str, committed: BTreeMap<i32, i64>) -> Self {
+        Self { topic: topic.to_owned(), committed }
     }
 
-    fn stands(&self, record: &Record, known: Option<Known>) -> Stands {
+    fn stands(&self, record: &Record, known: Option<Known>, recorded: &Recorded) -> Stands {
         match known {
             Some(Known { status, same: true }) => Stands::Row(status),
             Some(Known { same: false, .. }) => Stands::Conflict,
@@ -124,8 +124,8 @@ impl Stream {
                 absent(
                     origin.offset,
                     self.committed.get(&origin.partition).copied(),
-                    self.recorded.pruned_below.get(&origin.partition).copied(),
-                    self.has_every_event(),
+                    recorded.pruned_below.get(&origin.partition).copied(),
+                    recorded.every_event == Some(true),
                 )
             }
         }
@@ -145,12 +145,12 @@ fn absent(offset: i64, committed: Option<i64>, pruned_below: Option<i64>, every_
 }
 
 impl Desk {
-    /// A topic, of which the group has committed these offsets.
+    /// Whether every event of the group gets a row, so that one without was not handled.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn stream(&self, topic: &str, committed: BTreeMap<i32, i64>) -> Result<Stream, StoreError> {
-        Ok(Stream { recorded: self.query.recorded(self.group, topic).await?, committed })
+    pub async fn has_every_event(&self, stream: &Stream) -> Result<bool, StoreError> {
+        Ok(self.query.recorded(self.group, &stream.topic).await?.every_event == Some(true))
     }
 
     /// What stands of the events in these records, in order.
@@ -161,8 +161,10 @@ impl Desk {
         let arrived: Vec<Arrived> = records.into_iter().map(arrived).collect();
         let identities = arrived.iter().map(|arrived| Identity::of(arrived).into_owned()).collect();
         let known = self.query.known(&self.name, identities).await?;
+        // Afterwards: a row that was pruned before it was asked for is said to be.
+        let recorded = self.query.recorded(self.group, &stream.topic).await?;
         let found = |(arrived, known): (Arrived, Option<Known>)| {
-            let stands = stream.stands(arrived.record(), known);
+            let stands = stream.stands(arrived.record(), known, &recorded);
             Found { arrived, stands }
         };
         Ok(arrived.into_iter().zip(known).map(found).collect())

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use serde::Serialize;
-use shared::desk::{Found, Stands, StreamRow};
+use shared::desk::{Found, Stands, Stream, StreamRow};
 use shared::listing::{self, Output, Row};
 
 use super::{Range, Replay};
@@ -46,9 +46,9 @@ struct Sum {
 pub(super) async fn run(asked: &Replay) -> anyhow::Result<()> {
     let operator = asked.store.operator().await?;
     let Range { runs, committed } = asked.range().await?.passed();
-    let stream = operator.desk().stream(asked.topic.as_str(), committed).await?;
+    let stream = Stream::new(asked.topic.as_str(), committed);
     anyhow::ensure!(
-        stream.has_every_event(),
+        operator.desk().has_every_event(&stream).await?,
         "the group handles at least once, or has never had a member: an event that was handled and has no effects has no row, so \
          that the ledger cannot tell what was missed"
     );

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use shared::config::duration;
 use shared::consumer::Unhandled;
-use shared::desk::{Found, Shadow, Stands, StreamRow, Would};
+use shared::desk::{Found, Shadow, Stands, Stream, StreamRow, Would};
 use shared::listing::{self, Output, Row};
 
 use super::{Range, Replay};
@@ -135,7 +135,7 @@ pub(super) async fn run(asked: &Replay) -> anyhow::Result<()> {
     );
     let desk = asked.store.desk().await?;
     let Range { runs, committed } = asked.range().await?;
-    let stream = desk.stream(asked.topic.as_str(), committed).await?;
+    let stream = Stream::new(asked.topic.as_str(), committed);
     let mut seen = Seen { counts: BTreeMap::new(), differing: Vec::new(), most: asked.limit as usize };
     let mut records = asked.records(runs);
     loop {

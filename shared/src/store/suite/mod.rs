@@ -191,6 +191,7 @@ macro_rules! scenarios {
             what_has_a_row_is_not_replayed
             what_is_replayed_goes_to_the_next_owner_too
             nothing_is_replayed_where_no_row_tells_nothing
+            what_is_pruned_is_not_taken_for_missed
             a_dead_event_and_its_letter_come_together
             a_dead_event_holds_its_key_where_that_is_wanted
             a_command_that_comes_again_gets_the_same_reply

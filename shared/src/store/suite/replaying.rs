@@ -1,8 +1,10 @@
 //! Events that have no row, given to their group.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Bench, Member, NOTE, assignee, event, outgoing, settled, statuses};
+use crate::desk::{Desk, Stands, Stream};
 use crate::event::Arrived;
 use crate::store::query::Recorded;
 use crate::store::{Assignee, Change, Effects, RowId, Settlement, Status, Step, Verdict, Waiting, ask};
@@ -120,4 +122,27 @@ pub(crate) async fn nothing_is_replayed_where_no_row_tells_nothing(bench: &dyn B
         known.iter().map(|known| known.map(|known| known.status)).collect::<Vec<_>>(),
         [Some(Status::Handled), None]
     );
+}
+
+/// Catches: an event that was handled and pruned, taken for one that was never handled, also where that happens meanwhile.
+pub(crate) async fn what_is_pruned_is_not_taken_for_missed(bench: &dyn Bench) {
+    let member = Member::join(bench).await;
+    settled(&member.settle_one(event("1").at(11).handled(member.owner)).await);
+    settled(&member.settle_one(event("3").at(12).dead(member.owner, outgoing("dlq", "letter"))).await);
+    let desk = Desk::open(&bench.url(), "service-b").await.expect("a desk");
+    let stream = Stream::new("orders", [(0, 14)].into());
+    let stands = async || {
+        let records = arrived(&["0", "1", "3", "4", "5"]).iter().map(|one| one.record().clone()).collect();
+        let found = desk.stands(&stream, records).await.expect("found");
+        found.iter().map(|found| found.stands).collect::<Vec<_>>()
+    };
+    let (row, no_row) = (Stands::Row, Stands::NoRow);
+    assert_eq!(stands().await, [no_row, row(Status::Handled), row(Status::Dead), no_row, Stands::Ahead]);
+    assert_eq!(member.store.prune(vec![(member.owner, 12)], Duration::ZERO).await, Ok(1));
+    let pruned = Stands::Pruned;
+    assert_eq!(stands().await, [pruned, pruned, row(Status::Dead), no_row, Stands::Ahead]);
+    let mut other = event("3").at(12);
+    other.data = b"other data".to_vec();
+    let found = desk.stands(&stream, vec![other.arrived().record().clone()]).await.expect("found");
+    assert_eq!(found[0].stands, Stands::Conflict);
 }
