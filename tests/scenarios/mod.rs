@@ -21,6 +21,7 @@ mod outbox;
 mod pausing;
 mod quick_start;
 mod refused_letters;
+mod replaying;
 mod sharing;
 mod table;
 mod topic_changes;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Scenario> {
         damage::scenarios(),
         outbox::scenarios(),
         pausing::scenarios(),
+        replaying::scenarios(),
         looking::scenarios(),
         outages::scenarios(),
         quick_start::scenarios(),

@@ -14,6 +14,7 @@ mod kafka;
 mod pausing;
 mod records;
 mod redrive;
+mod replay;
 mod show;
 mod streams;
 

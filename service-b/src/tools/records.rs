@@ -10,7 +10,8 @@ use shared::record::Record;
 use shared::telemetry::LogFormat;
 use shared::topic::Topic;
 
-use self::from::{At, From};
+use self::from::At;
+pub(super) use self::from::From;
 use self::print::Shown;
 use super::ToolArgs;
 use super::kafka::KafkaArgs;
@@ -129,7 +130,11 @@ fn get(watcher: &Watcher, at: &At) -> anyhow::Result<Record> {
 }
 
 /// The topic's partitions, or that one, and where they end.
-fn ends(watcher: &Watcher, topic: &Topic, partition: Option<i32>) -> anyhow::Result<Vec<(Place, Ends)>> {
+pub(super) fn ends(
+    watcher: &Watcher,
+    topic: &Topic,
+    partition: Option<i32>,
+) -> anyhow::Result<Vec<(Place, Ends)>> {
     let mut places = watcher.places(topic.as_str())?;
     let count = places.len();
     places.retain(|(_, number)| partition.is_none_or(|wanted| wanted == *number));

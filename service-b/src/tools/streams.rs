@@ -16,6 +16,7 @@ use super::StoreArgs;
 use super::describe::{self, Describe};
 use super::kafka::KafkaArgs;
 use super::pausing::{self, Pausing};
+use super::replay::Replay;
 
 /// What can be done with streams.
 #[derive(Debug, Subcommand)]
@@ -36,6 +37,19 @@ pub enum Verb {
     /// Go on with a topic
     #[command(after_help = "Example:\n  service-b streams resume topic1")]
     Resume(Pausing),
+    /// Replay a topic's events: try handlers on them, or give the group those that it has missed; no offset moves
+    ///
+    /// With --shadow the handlers named are run on the events, nothing is applied, and what they would come to is compared with
+    /// the ledger: what would differ is shown, and makes the exit code 1. That is for before a new version of a handler goes
+    /// live. Whether the store takes the effects is not tried.
+    ///
+    /// Without it, events that the group has passed and that have no row are shown; with --yes the partition's owner is given
+    /// them, and handles each once, in the order of the stream. Later events of the same key that were handled stay handled.
+    /// What the group once handled under `--delivery at-least-once` may have no row, and had no effects in the store.
+    #[command(
+        after_help = "Examples:\n  service-b streams replay topic1 --shadow --from 1h --handle '*=statistics'\n  service-b streams replay topic1 --partition 0 --from 1000 --to 2000 --yes"
+    )]
+    Replay(Box<Replay>),
     /// Delete a partition's records below an offset; the ledger keeps its rows
     #[command(after_help = "Example:\n  service-b streams truncate topic1 --partition 0 --before 1000")]
     Truncate(delete::Truncate),
@@ -100,6 +114,7 @@ impl Verb {
             Self::List(list) => list.store.common.log_format,
             Self::Describe(of) => of.describe.store.common.log_format,
             Self::Pause(pausing) | Self::Resume(pausing) => pausing.store.common.log_format,
+            Self::Replay(replay) => replay.store.common.log_format,
             Self::Truncate(truncate) => truncate.common.log_format,
             Self::DeleteKey(delete) => delete.common.log_format,
         }
@@ -115,6 +130,7 @@ impl Verb {
                 pausing.pause(Pausable::Topic).await
             }
             Self::Resume(pausing) => pausing.resume(Pausable::Topic).await,
+            Self::Replay(replay) => replay.run().await,
             Self::Truncate(truncate) => truncate.run().await,
             Self::DeleteKey(delete) => delete.run().await,
         }

@@ -68,6 +68,8 @@ pub async fn watch<T: Send + 'static>(
         // A few records are wanted, not what fits into the defaults' 64 MiB.
         .set("queued.min.messages", "100")
         .set("queued.max.messages.kbytes", "4096")
+        // While it holds that many, librdkafka would wait for a second before it asks for more.
+        .set("fetch.queue.backoff.ms", "10")
         .set("max.partition.fetch.bytes", "65536")
         .set("fetch.wait.max.ms", "50");
     let address = connection.bootstrap_servers.clone();
@@ -192,6 +194,8 @@ impl Watcher {
                     } else {
                         Then::NextPartition
                     };
+                    // Who asked may have taken its time.
+                    heard = Instant::now();
                     match then {
                         Then::More if offset + 1 < end => {}
                         Then::More | Then::NextPartition => drop(open.remove(&partition)),

@@ -88,12 +88,12 @@ impl Handlers {
     }
 
     /// The place of the handler for the type: what the brake knows it by, too.
-    pub(super) fn find(&self, ty: &str) -> Option<usize> {
+    pub(crate) fn find(&self, ty: &str) -> Option<usize> {
         self.registered.iter().position(|(pattern, _)| pattern.matches(ty))
     }
 
     /// The handler at that place.
-    pub(super) fn at(&self, place: usize) -> Option<&Arc<dyn AnyHandler>> {
+    pub(crate) fn at(&self, place: usize) -> Option<&Arc<dyn AnyHandler>> {
         self.registered.get(place).map(|(_, handler)| handler)
     }
 }

@@ -181,6 +181,8 @@ pub enum OperationKind {
     Parked,
     /// Its data deleted.
     Deleted,
+    /// Given to its handler although it had no row: what it was until then is not known.
+    Replayed,
     /// What only a newer version knows.
     Unknown,
 }
@@ -193,6 +195,7 @@ impl fmt::Display for OperationKind {
             Self::Redriven => "redriven",
             Self::Parked => "parked",
             Self::Deleted => "deleted",
+            Self::Replayed => "replayed",
             Self::Unknown => "unknown to this version",
         })
     }
@@ -206,6 +209,7 @@ impl Operation {
             3 => OperationKind::Redriven,
             4 => OperationKind::Parked,
             5 => OperationKind::Deleted,
+            6 => OperationKind::Replayed,
             _ => OperationKind::Unknown,
         };
         let OperationRow { at, status, attempts, reason, .. } = row;

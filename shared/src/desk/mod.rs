@@ -9,6 +9,8 @@ mod operator;
 mod reasons;
 mod record;
 mod redrive;
+mod shadow;
+mod stream;
 mod walk;
 
 use std::sync::Arc;
@@ -18,6 +20,8 @@ pub use self::operator::{Answered, Deed, Operator};
 pub use self::reasons::{ReasonRow, essence};
 pub use self::record::{Bytes, Header, KeptRecord};
 pub use self::redrive::{Redrive, Redriven};
+pub use self::shadow::{Shadow, Would};
+pub use self::stream::{Found, Stands, Stream, StreamRow};
 pub use self::walk::Export;
 pub use crate::store::{Filter, Status, moment};
 
@@ -32,6 +36,7 @@ pub struct Desk {
     query: Arc<dyn Query>,
     /// The store's number for the group.
     group: i64,
+    name: String,
 }
 
 /// Rows, newest first.
@@ -53,7 +58,7 @@ impl Desk {
         let query = store::ask(url).await?;
         let groups = query.groups().await?;
         match groups.iter().find(|(_, name)| name == group) {
-            Some((number, _)) => Ok(Self { query, group: *number }),
+            Some((number, _)) => Ok(Self { query, group: *number, name: group.to_owned() }),
             None => Err(unknown(group, &groups)),
         }
     }

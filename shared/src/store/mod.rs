@@ -33,6 +33,7 @@
 //! | enqueue | compare how far the event source was read; add outbox rows, and how far it is read with them |
 //! | relay | read the lowest rows of the outbox; after the broker's acknowledgement, delete them |
 //! | prune | delete rows that are settled for good, older than `--dedupe-for`, below the committed offset; raise `pruned_below` |
+//! | replay | lock the partition; insert deferred rows, due now, for events that have none, with a line in the table of operations each |
 //! | look | an operator's question: read at most ten thousand rows, and write nothing (see `query.rs`) |
 //!
 //! The offset moves only after a settle has committed. What a settle answers for one event:
@@ -103,7 +104,7 @@ pub(crate) use self::outbox::{Advance, OutboxRecord, OutboxRow, Remaining, Sourc
 pub(crate) use self::patience::until_available;
 pub(crate) use self::pauses::PauseTable;
 pub use self::pauses::{Pausable, Pause, Pauses};
-pub(crate) use self::query::{Bisection, Entry, Look, OperationRow, Query, Question, Window};
+pub(crate) use self::query::{Bisection, Entry, Look, OperationRow, Query, Question, Recorded, Window};
 pub use self::row::Status;
 pub(crate) use self::row::{
     Assigned, Assignee, Change, DeferredRow, Known, Loaded, Ownership, Refusal, Reply, RowId, Settlement,

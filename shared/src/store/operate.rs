@@ -3,7 +3,10 @@
 //! Each change is conditional on what the row is, and leaves a line in the table of operations, in one transaction: that is
 //! the row's history, and what the partition's owner looks for once a second.
 
+use std::sync::Arc;
+
 use super::{Answer, RowId, Status, StoreError};
+use crate::event::Arrived;
 
 /// The hash in the row of an event that was cancelled before it arrived: nobody knows what it will hold.
 pub(super) const CLAIM: i64 = 0;
@@ -22,6 +25,8 @@ pub(crate) enum Operation {
     Park = 4,
     /// Its data is to go.
     Delete = 5,
+    /// It had no row, and is to be handled: what makes the row, so that nothing that is there can become it.
+    Replay = 6,
 }
 
 /// What came of it.
@@ -67,6 +72,21 @@ impl Operation {
     }
 }
 
+/// Why nothing is replayed into a ledger in which "no row" does not mean "not handled".
+pub(super) fn not_every_event() -> StoreError {
+    StoreError::Unusable(
+        "the group handles at least once: an event that was handled and has no effects has no row, so that the ledger cannot tell \
+         what was missed. Run its members with --delivery effectively-once to have a row for every event"
+            .to_owned(),
+    )
+}
+
+pub(super) fn never_taken_over(topic: &str, partition: i32) -> StoreError {
+    StoreError::Unusable(format!(
+        "no member of the group has ever worked on {topic}/{partition} with this store: nobody would handle what is replayed"
+    ))
+}
+
 pub(super) fn another_redrive(filter: &str) -> StoreError {
     StoreError::Unusable(format!(
         "a redrive of {filter} has not come to its end: go on with it by --unfinished resume, or give it up by --unfinished abandon"
@@ -90,6 +110,11 @@ pub(crate) trait Operate: std::fmt::Debug + Send + Sync {
 
     /// It has come to its end.
     fn end_redrive(&self, group: i64) -> Answer<'_, ()>;
+
+    /// Gives events of a topic to the group, in order, each in a row that is due now; one that has a row is left alone, whatever
+    /// that says. One answer for each: whether its row is new. [`StoreError::Unusable`], and nothing is given, where no row does
+    /// not mean that an event was not handled, or where nobody would handle it.
+    fn replay(&self, group: i64, events: Arc<[Arrived]>) -> Answer<'_, Vec<bool>>;
 }
 
 #[cfg(test)]
@@ -112,6 +137,7 @@ mod tests {
                 "{status:?}"
             );
         }
+        assert!(Status::ALL.iter().all(|status| Operation::Replay.makes_of(*status).is_none()));
         assert_eq!(Delete.makes_of(Status::Handling), None);
         assert_eq!(Redrive.makes_of(Status::Deferred), None);
     }

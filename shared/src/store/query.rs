@@ -4,13 +4,14 @@
 //! is found by [bisecting](Bisection) the numbers, without an index that every row would pay for. What is looked at is
 //! bounded in each transaction ([`LOOKED_AT`]): an SQLite that is read for long cannot shorten its write-ahead log.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Answer, Filter, Status};
+use super::{Answer, Filter, Identity, Known, Status};
 
 /// How many rows a transaction looks at, at most.
 pub(crate) const LOOKED_AT: usize = 10_000;
@@ -32,6 +33,21 @@ pub(crate) trait Query: fmt::Debug + Send + Sync {
 
     /// What operators did to a row, in the order in which they did it.
     fn operations(&self, row: i64) -> Answer<'_, Vec<OperationRow>>;
+
+    /// What is known of events: one answer for each, in order. `None` is unknown.
+    fn known(&self, group: &str, events: Arc<[Identity<'static>]>) -> Answer<'_, Vec<Option<Known>>>;
+
+    /// What the absence of a row means for the events of a topic.
+    fn recorded(&self, group: i64, topic: &str) -> Answer<'_, Recorded>;
+}
+
+/// What the absence of a row means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// Whether every event of the group gets a row; `None` where nobody has said so yet.
+    pub(crate) every_event: Option<bool>,
+    /// The partitions that a member has ever taken over, each with the offset below which rows may be gone.
+    pub(crate) pruned_below: BTreeMap<i32, i64>,
 }
 
 /// From one moment to before another, in milliseconds since 1970.
@@ -115,7 +131,7 @@ pub(crate) struct Entry {
 pub(crate) struct OperationRow {
     /// Milliseconds since 1970.
     pub(crate) at: i64,
-    /// 1 cancelled, 2 tried again, 3 redriven, 4 parked, 5 deleted.
+    /// 1 cancelled, 2 tried again, 3 redriven, 4 parked, 5 deleted, 6 replayed.
     pub(crate) what: i64,
     pub(crate) status: Status,
     pub(crate) attempts: i64,
@@ -160,8 +176,6 @@ impl Bisection {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::{collection::btree_map, prelude::*};
 
     use super::*;

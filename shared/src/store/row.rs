@@ -215,6 +215,12 @@ impl Reply {
 }
 
 impl Settlement {
+    /// Of an event that has no row: it is to be handled, and due at that moment.
+    pub(crate) fn replayed(owner: Ownership, arrived: Arrived, due: i64) -> Self {
+        let step = Step::Deferred { wait: Wait::Until(due), reason: None };
+        Self { owner, arrived, conflicting: false, row: None, attempts: 0, step, reply: None }
+    }
+
     /// What the row is unique by, within its group.
     pub(crate) fn identity(&self) -> Identity<'_> {
         if self.conflicting { Identity::of_conflict(&self.arrived) } else { Identity::of(&self.arrived) }

@@ -42,7 +42,7 @@ impl FromStr for At {
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+pub(in crate::tools) enum From {
     /// At that offset, or the first that there still is.
     Offset(i64),
     /// So many before the end.
@@ -70,7 +70,7 @@ impl FromStr for From {
 
 impl From {
     /// The first offset that is wanted of a partition; `at_time` is that of its first record that is young enough.
-    pub(super) fn first(self, ends: Ends, at_time: Option<i64>) -> i64 {
+    pub(in crate::tools) fn first(self, ends: Ends, at_time: Option<i64>) -> i64 {
         match self {
             Self::Offset(offset) => offset.max(ends.low),
             Self::Last(count) => ends.high.saturating_sub(count).max(ends.low),

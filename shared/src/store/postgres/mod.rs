@@ -52,6 +52,7 @@ use super::{
     Advance, Answer, Assigned, Assignee, Change, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
     PauseTable, Remaining, RowId, Schema, Settlement, SourcePosition, Status, Store, StoreError, Verdict,
 };
+use crate::event::Arrived;
 
 /// The numbers that stand for what a deferred row waits for: never to be changed, only added to.
 const RETRY: i16 = 1;
@@ -259,6 +260,16 @@ impl Operate for Postgres {
         async move {
             let ended = |session: Arc<Session>| async move { operate::end_redrive(&session, group).await };
             Ok(self.outbox.transaction(ended).await?)
+        }
+        .boxed()
+    }
+
+    fn replay(&self, group: i64, events: Arc<[Arrived]>) -> Answer<'_, Vec<bool>> {
+        async move {
+            let events = &events;
+            let replayed =
+                |session: Arc<Session>| async move { settle::replay(&session, group, events).await };
+            Ok(self.outbox.transaction(replayed).await?)
         }
         .boxed()
     }

@@ -23,7 +23,7 @@ const READ: &str = "
         (extract(epoch from case when status in (1, 3) then first_seen else settled end) * 1000)::bigint
     from event_store.ledger where number = any($1) for update";
 
-const NOTE: &str = "
+pub(super) const NOTE: &str = "
     insert into event_store.operation (partition, row, what, status, attempts, reason)
     select partition, number, $2::smallint, status, attempts, reason
     from event_store.ledger where number = any($1) order by number";
@@ -85,6 +85,8 @@ async fn change(session: &Session, operation: Operation, rows: Vec<i64>) -> Resu
             session.execute(FORGET, &[&rows]).await?;
             session.execute(END, &[&rows, &(Status::Deleted as i16)]).await?
         }
+        // No row becomes that: see `replay`.
+        Operation::Replay => 0,
     };
     Ok(())
 }

@@ -10,9 +10,13 @@ use super::address::Address;
 use super::channel::{Channel, Opening};
 use super::error::Trouble;
 use super::parameter::{Bytes, Column};
+use super::read::look_up;
 use super::session::{Session, field, string};
 use super::status;
-use crate::store::{Answer, Entry, Filter, Look, OperationRow, Query, Question, Status, StoreError, Window};
+use crate::store::{
+    Answer, Entry, Filter, Identity, Known, Look, OperationRow, Query, Question, Recorded, Status,
+    StoreError, Window,
+};
 
 /// A database that is asked, and not written.
 #[derive(Debug)]
@@ -72,6 +76,24 @@ impl Query for PostgresQuery {
 
     fn operations(&self, row: i64) -> Answer<'_, Vec<OperationRow>> {
         self.ask(move |session| async move { operations(&session, row).await }).boxed()
+    }
+
+    fn known(&self, group: &str, events: Arc<[Identity<'static>]>) -> Answer<'_, Vec<Option<Known>>> {
+        let group = group.to_owned();
+        async move {
+            let (group, events) = (&group, &events);
+            self.ask(|session| async move { look_up(&session, group, events).await }).await
+        }
+        .boxed()
+    }
+
+    fn recorded(&self, group: i64, topic: &str) -> Answer<'_, Recorded> {
+        let topic = topic.to_owned();
+        async move {
+            let topic = &topic;
+            self.ask(|session| async move { recorded(&session, group, topic).await }).await
+        }
+        .boxed()
     }
 }
 
@@ -294,4 +316,15 @@ async fn operations(session: &Session, row: i64) -> Result<Vec<OperationRow>, Tr
         })
     };
     session.query(all, &[&row]).await?.iter().map(operation).collect()
+}
+
+async fn recorded(session: &Session, group: i64, topic: &str) -> Result<Recorded, Trouble> {
+    let every_event = "select every_event from event_store.consumer_group where number = $1";
+    let every_event = session.query(every_event, &[&(group as i32)]).await?;
+    let every_event = every_event.first().map_or(Ok(None), |row| field(row, 0))?;
+    let partitions =
+        "select partition, pruned_below from event_store.partition where group_number = $1 and topic = $2";
+    let partitions = session.query(partitions, &[&(group as i32), &topic]).await?;
+    let of = |row: &Row| Ok((field(row, 0)?, field(row, 1)?));
+    Ok(Recorded { every_event, pruned_below: partitions.iter().map(of).collect::<Result<_, Trouble>>()? })
 }

@@ -4,6 +4,7 @@ mod effects;
 mod known;
 mod moved;
 mod new;
+mod replay;
 mod replies;
 mod sorted;
 mod written;
@@ -20,6 +21,7 @@ use super::parameter::Column;
 use super::session::{Session, field};
 use crate::store::{Settlement, Splitter, StoreError, Verdict};
 
+pub(super) use self::replay::replay;
 use self::sorted::{Place, Sorted};
 
 /// Settles a batch, in as many transactions as it takes to leave out what the database does not take.

@@ -12,6 +12,7 @@ mod pauses;
 mod prune;
 mod query;
 mod read;
+mod replay;
 mod replies;
 mod run;
 mod settle;
@@ -34,6 +35,7 @@ use super::{
     Advance, Answer, Assigned, Assignee, Change, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
     PauseTable, Remaining, RowId, Schema, Settlement, SourcePosition, Store, StoreError, Verdict,
 };
+use crate::event::Arrived;
 
 /// How long to wait for other processes' transactions, which take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -184,5 +186,10 @@ impl Operate for SqliteStore {
 
     fn end_redrive(&self, group: i64) -> Answer<'_, ()> {
         self.writer.ask(move |file| file.ask(|connection, _| Ok(operate::end_redrive(connection, group)?)))
+    }
+
+    fn replay(&self, group: i64, events: Arc<[Arrived]>) -> Answer<'_, Vec<bool>> {
+        self.writer
+            .ask(move |file| file.ask(|connection, names| replay::replay(connection, names, group, &events)))
     }
 }

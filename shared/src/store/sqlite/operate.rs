@@ -15,7 +15,7 @@ type Result<T, E = rusqlite::Error> = std::result::Result<T, E>;
 const READ: &str =
     "select partition, status, attempts, reason, wait, coalesce(settled, seen) from ledger where row = ?1";
 
-const NOTE: &str = "
+pub(super) const NOTE: &str = "
     insert into operations (partition, row, at, what, status, attempts, reason) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 /// What is given back to its handler waits for nobody, and begins to fail anew.
@@ -63,6 +63,8 @@ fn one(connection: &Connection, operation: Operation, RowId(number): RowId, now:
     match operation {
         Operation::Retry => connection.prepare_cached(DUE_NOW)?.execute((number, now))?,
         Operation::Redrive => connection.prepare_cached(GIVE_BACK)?.execute((number, now))?,
+        // No row becomes that: see `replay`.
+        Operation::Replay => 0,
         _ => connection.prepare_cached(END)?.execute((number, becomes as i64, now))?,
     };
     let Row { partition, status, attempts, mut reason, .. } = row;

@@ -15,9 +15,11 @@ use super::PATIENCE;
 use super::file::{File, Role};
 use super::ledger::Id;
 use super::names::{Name, Names};
+use super::read::look_up;
 use super::worker::Worker;
 use crate::store::{
-    Answer, Bisection, Entry, Filter, Look, OperationRow, Query, Question, Status, StoreError, Window,
+    Answer, Bisection, Entry, Filter, Identity, Known, Look, OperationRow, Query, Question, Recorded, Status,
+    StoreError, Window,
 };
 
 /// A file that is asked, and not written.
@@ -71,6 +73,16 @@ impl Query for SqliteQuery {
 
     fn operations(&self, row: i64) -> Answer<'_, Vec<OperationRow>> {
         self.ask(move |connection, _| operations(connection, row))
+    }
+
+    fn known(&self, group: &str, events: Arc<[Identity<'static>]>) -> Answer<'_, Vec<Option<Known>>> {
+        let group = group.to_owned();
+        self.ask(move |connection, names| look_up(connection, names, &group, &events))
+    }
+
+    fn recorded(&self, group: i64, topic: &str) -> Answer<'_, Recorded> {
+        let topic = topic.to_owned();
+        self.ask(move |connection, _| recorded(connection, group, &topic))
     }
 }
 
@@ -339,4 +351,18 @@ fn operations(connection: &Connection, row: i64) -> Result<Vec<OperationRow>> {
         })
     };
     statement.query_map([row], operation)?.collect()
+}
+
+fn recorded(connection: &Connection, group: i64, topic: &str) -> Result<Recorded> {
+    let every_event = connection
+        .prepare_cached("select every_event from groups where number = ?1")?
+        .query_row([group], |row| row.get(0))
+        .optional()?
+        .flatten();
+    let mut partitions = connection.prepare_cached(
+        "select partition, pruned_below from partitions where group_number = ?1 and topic = ?2",
+    )?;
+    let pruned_below =
+        partitions.query_map((group, topic), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_>>()?;
+    Ok(Recorded { every_event, pruned_below })
 }

@@ -15,6 +15,7 @@ mod outbox;
 mod pausing;
 mod pruning;
 mod query;
+mod replaying;
 mod replies;
 mod settling;
 mod sharing;
@@ -35,6 +36,7 @@ pub(crate) use self::outbox::*;
 pub(crate) use self::pausing::*;
 pub(crate) use self::pruning::*;
 pub(crate) use self::query::*;
+pub(crate) use self::replaying::*;
 pub(crate) use self::replies::*;
 pub(crate) use self::settling::*;
 pub(crate) use self::sharing::*;
@@ -192,6 +194,11 @@ macro_rules! scenarios {
             nothing_of_a_deleted_event_is_kept_in_its_history
             a_history_goes_with_its_row
             what_is_given_back_goes_before_what_it_held
+            what_has_no_row_is_replayed_once
+            what_has_a_row_is_not_replayed
+            what_is_replayed_goes_to_the_next_owner_too
+            nothing_is_replayed_where_no_row_tells_nothing
+            what_is_pruned_is_not_taken_for_missed
             a_dead_event_and_its_letter_come_together
             a_dead_event_holds_its_key_where_that_is_wanted
             a_command_that_comes_again_gets_the_same_reply

@@ -11,9 +11,11 @@ use super::written::Written;
 use crate::event::Arrived;
 use crate::store::{RowId, Step};
 
-/// What a crash left behind in the middle of its handling, or another record of the same event, goes on with who asks last:
-/// under its new number. Another record of the same event ends nothing that may be under way.
-const INSERT: &str = "
+/// Rows as they come, and what of those whose identity is there.
+macro_rules! insert {
+    ($conflict:literal) => {
+        concat!(
+            "
     insert into event_store.ledger as ledger (number, partition, \"offset\", group_number, hash, source, id, key, type, time, timestamp, packed,
         epoch, status, attempts, wait, pause, due, failing_for, reason, scheduled)
     select n.number, n.partition, n.at, n.group_number, n.hash, n.source, n.id, n.key, n.type, n.time, n.timestamp, n.packed,
@@ -25,28 +27,58 @@ const INSERT: &str = "
         $15::bigint[], $16::smallint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bytea[])
         as n (number, partition, at, group_number, hash, source, id, key, type, time, timestamp, packed,
             epoch, status, attempts, wait, pause, due, failing_for, reason)
-    on conflict (group_number, event_store.indexed(source), event_store.indexed(id)) do update set
+",
+            $conflict,
+            " returning number"
+        )
+    };
+}
+
+/// What a crash left behind in the middle of its handling, or another record of the same event, goes on with who asks last:
+/// under its new number.
+const INSERT: &str = insert!(
+    "on conflict (group_number, event_store.indexed(source), event_store.indexed(id)) do update set
         number = excluded.number, partition = excluded.partition, epoch = excluded.epoch, \"offset\" = excluded.\"offset\",
         timestamp = excluded.timestamp, status = excluded.status, attempts = excluded.attempts, wait = excluded.wait,
         pause = excluded.pause, due = excluded.due, failing_for = excluded.failing_for, reason = excluded.reason,
         scheduled = excluded.scheduled, packed = excluded.packed, settled = now()
     where ledger.status = 1 and ledger.packed is null and ledger.hash = excluded.hash
         and (excluded.status in (1, 2)
-            or (ledger.partition = excluded.partition and ledger.\"offset\" = excluded.\"offset\"))
-    returning number";
+            or (ledger.partition = excluded.partition and ledger.\"offset\" = excluded.\"offset\"))"
+);
+
+/// What is there is left alone.
+const INSERT_ABSENT: &str = insert!("on conflict do nothing");
 
 /// Inserts those whose identity is new, and says which.
 pub(super) async fn insert(session: &Session, rows: &[NewRow<'_>]) -> Result<HashSet<RowId>, Trouble> {
+    insert_by(INSERT, session, rows).await
+}
+
+/// The same, and nothing of what is there goes on with who asks.
+pub(super) async fn insert_absent(session: &Session, rows: &[NewRow<'_>]) -> Result<HashSet<RowId>, Trouble> {
+    insert_by(INSERT_ABSENT, session, rows).await
+}
+
+async fn insert_by(
+    text: &'static str,
+    session: &Session,
+    rows: &[NewRow<'_>],
+) -> Result<HashSet<RowId>, Trouble> {
     let mut inserted = HashSet::with_capacity(rows.len());
     for rows in runs(rows, |row| row.settlement.arrived.record().size()) {
-        for row in insert_run(session, rows).await? {
+        for row in insert_run(text, session, rows).await? {
             inserted.insert(row);
         }
     }
     Ok(inserted)
 }
 
-async fn insert_run(session: &Session, rows: &[NewRow<'_>]) -> Result<Vec<RowId>, Trouble> {
+async fn insert_run(
+    text: &'static str,
+    session: &Session,
+    rows: &[NewRow<'_>],
+) -> Result<Vec<RowId>, Trouble> {
     let records = || rows.iter().map(|row| row.settlement.arrived.record());
     let numbers = Column(rows.iter().map(|row| row.number.0).collect());
     let partitions = Column(rows.iter().map(|row| row.settlement.owner.partition).collect());
@@ -75,7 +107,7 @@ async fn insert_run(session: &Session, rows: &[NewRow<'_>]) -> Result<Vec<RowId>
         &timestamps,
         &packed,
     ];
-    let inserted = session.query(INSERT, &[&event[..], &written.columns()[..]].concat()).await?;
+    let inserted = session.query(text, &[&event[..], &written.columns()[..]].concat()).await?;
     inserted.iter().map(|row| Ok(RowId(field(row, 0)?))).collect()
 }
 
