@@ -10,6 +10,7 @@
 //! - `due`: waiting for the event source and for the pace.
 //! - `publish`: the loop from the event source to the topic.
 //! - `through_outbox`: the same by way of a store, with `--outbox`.
+//! - `letters`: dead letters back to where they came from instead, with `--from-topic`.
 //! - `dry_run`: the same events to standard output instead.
 //! - `progress`: a bar for who watches.
 //! - [`report`]: the closing line and the exit code.
@@ -28,6 +29,7 @@ pub mod command;
 pub mod config;
 mod dry_run;
 mod due;
+mod letters;
 mod pace;
 mod progress;
 mod publish;
@@ -52,6 +54,9 @@ use shared::producer::Publisher;
 /// later is in the summary, beside what was acknowledged until then.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::Result<Summary> {
     let mut shutdown = pin!(shutdown);
+    if let Some(from) = &config.from_topic {
+        return letters::publish(&config, from, shutdown).await;
+    }
     let source = Source::open(&config)?;
     if config.dry_run {
         return dry_run::print(source, &config, std::io::stdout(), shutdown).await;

@@ -9,6 +9,7 @@ mod failing;
 mod interrupted;
 mod journey;
 mod ledger;
+mod letters_back;
 mod looking;
 mod network;
 mod nodes;
@@ -48,6 +49,7 @@ pub fn all() -> Vec<Scenario> {
         interrupted::scenarios(),
         ledger::scenarios(),
         refused_letters::scenarios(),
+        letters_back::scenarios(),
         committed::scenarios(),
         failing::scenarios(),
         topic_changes::scenarios(),

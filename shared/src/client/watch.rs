@@ -197,6 +197,8 @@ impl Watcher {
                         Then::More | Then::NextPartition => drop(open.remove(&partition)),
                         Then::Enough => break,
                     }
+                    // However long it took: only the broker's silence counts.
+                    heard = Instant::now();
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => drop(open.remove(&partition)),
                 Some(Err(error)) => {
