@@ -44,7 +44,7 @@ enum Wanted {
     /// Publish events (what happens without a command, too)
     #[command(after_help = EXAMPLES)]
     Publish(Box<Config>),
-    /// What the program prints about itself.
+    /// What operators ask, and what the program prints about itself.
     #[command(flatten)]
     Tool(Tool),
     /// Ask a service to do something
@@ -59,7 +59,7 @@ pub enum Asked {
     Publish(Box<Config>),
     /// To ask a service for something.
     Command(command::Verb),
-    /// To print something.
+    /// To answer an operator, or to print something.
     Tool(Tool),
 }
 
@@ -76,7 +76,7 @@ impl Asked {
         let checked = match &asked {
             Self::Publish(config) => config.check(),
             Self::Command(verb) => verb.check(),
-            Self::Tool(_) => Ok(()),
+            Self::Tool(tool) => tool.check(),
         };
         if let Err(reason) = checked {
             Cli::command().error(ErrorKind::ArgumentConflict, reason).exit()

@@ -11,10 +11,11 @@
 //! - `publish`: the loop from the event source to the topic.
 //! - `through_outbox`: the same by way of a store, with `--outbox`.
 //! - `letters`: dead letters back to where they came from instead, with `--from-topic`.
+//! - `standstill`: an event source that an operator has paused.
 //! - `dry_run`: the same events to standard output instead.
 //! - `progress`: a bar for who watches.
 //! - [`report`]: the closing line and the exit code.
-//! - [`tools`]: what the program prints about itself.
+//! - [`tools`]: what operators ask of an outbox, and what the program prints about itself.
 //!
 //! # Follow one event
 //!
@@ -35,6 +36,7 @@ mod progress;
 mod publish;
 pub mod report;
 mod source;
+mod standstill;
 mod through_outbox;
 pub mod tools;
 

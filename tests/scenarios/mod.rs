@@ -2,6 +2,7 @@
 
 mod access;
 mod asking;
+mod asking_outbox;
 mod commands;
 mod committed;
 mod damage;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Scenario> {
         sharing::scenarios(),
         access::scenarios(),
         asking::scenarios(),
+        asking_outbox::scenarios(),
         damage::scenarios(),
         outbox::scenarios(),
         pausing::scenarios(),

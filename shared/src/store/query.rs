@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Answer, Filter, Status};
+use super::{Answer, Filter, OutboxRow, Remaining, SourcePosition, Status};
 
 /// How many rows a transaction looks at, at most.
 pub(crate) const LOOKED_AT: usize = 10_000;
@@ -32,6 +32,16 @@ pub(crate) trait Query: fmt::Debug + Send + Sync {
 
     /// What operators did to a row, in the order in which they did it.
     fn operations(&self, row: i64) -> Answer<'_, Vec<OperationRow>>;
+
+    /// The outbox's rows above that one, in order: so many at most, and none after those that hold so many bytes together,
+    /// but at least one.
+    fn outbox_above(&self, row: i64, most: usize, bytes: usize) -> Answer<'_, Vec<OutboxRow>>;
+
+    /// As of the [store](super::Store::remaining).
+    fn remaining(&self) -> Answer<'_, Remaining>;
+
+    /// How far event sources have been read, by name; so many at most.
+    fn sources(&self, most: usize) -> Answer<'_, Vec<SourcePosition>>;
 }
 
 /// From one moment to before another, in milliseconds since 1970.
