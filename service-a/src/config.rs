@@ -24,7 +24,7 @@ Examples:
   service-a --from orders.jsonl --outbox sqlite:outbox.db
                                                      each line once, also if it is killed and started again
   service-a --from orders.jsonl --dry-run | head     look first; needs no broker
-  service-a --from-topic dlq.service-b.topic1        dead letters once more, where the group's ledger is gone
+  service-a --from-topic dlq.service-b.topic1        dead letters once more, without a ledger
   service-a command send ping                        ask service-b who it is
 
 Exit codes: 0 all that was published was acknowledged, 1 it was not, 2 wrong usage.";
