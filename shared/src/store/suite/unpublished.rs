@@ -15,39 +15,39 @@ pub(crate) async fn what_waits_in_the_outbox_is_found_page_by_page(bench: &dyn B
         id: format!("id-{number}"),
         ..NewEvent::new("/shop", "com.example.ordered.v1")
             .key("k\u{1b}")
-            .data("text/plain", "x".repeat(5_000))
+            .data("text/plain", "x".repeat(2_000))
     };
-    // More than a page has bytes.
-    let mut records: Vec<_> = (0..500).map(|number| OutboxRecord::of(&of(number), &topic)).collect();
+    // More than a look has, in rows and in bytes.
+    let mut records: Vec<_> = (0..1_100).map(|number| OutboxRecord::of(&of(number), &topic)).collect();
     records.push(outgoing("orders", "no record"));
-    assert_eq!(store.enqueue(records, None, 1_000).await, Ok(true));
+    assert_eq!(store.enqueue(records, None, 2_000).await, Ok(true));
     let rows = store.outbox(1, usize::MAX, Vec::new()).await.expect("read");
     store.refused(rows[0].number, "too large".to_owned()).await.expect("noted");
 
     let desk = OutboxDesk::open(&bench.url()).await.expect("a desk");
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
-        let (rows, next) = desk.list(after, 7).await.expect("a page");
+        let (rows, next) = desk.list(after, 70).await.expect("a page");
         ids.extend(rows.into_iter().map(|row| row.id));
         after = next;
         if after.is_none() {
             break;
         }
     }
-    let mut expected: Vec<_> = (0..500).map(|number| Some(format!("id-{number}"))).collect();
+    let mut expected: Vec<_> = (0..1_100).map(|number| Some(format!("id-{number}"))).collect();
     expected.push(None);
     assert_eq!(ids, expected);
 
     let first = desk.find("id-0").await.expect("asked").expect("it waits");
     assert_eq!((first.status, first.reason.as_deref()), (Unpublished::Refused, Some("too large")));
-    let last = desk.find("id-499").await.expect("asked").expect("it waits");
+    let last = desk.find("id-1099").await.expect("asked").expect("it waits");
     assert_eq!((last.status, last.reason, last.topic.as_str()), (Unpublished::Waiting, None, "orders"));
     assert_eq!((last.ty.as_deref(), last.source.as_deref()), (Some("com.example.ordered.v1"), Some("/shop")));
     assert_eq!(last.key.as_ref().and_then(|key| key.text()), Some("k\u{1b}"));
-    assert!(desk.find("id-500").await.expect("asked").is_none());
+    assert!(desk.find("id-1100").await.expect("asked").is_none());
     store.relayed(vec![last.row]).await.expect("relayed");
-    assert!(desk.find("id-499").await.expect("asked").is_none());
-    assert_eq!(desk.counts().await, Ok((500, 1)));
+    assert!(desk.find("id-1099").await.expect("asked").is_none());
+    assert_eq!(desk.counts().await, Ok((1_100, 1)));
 }
 
 pub(crate) async fn event_sources_are_listed_with_how_far_they_are(bench: &dyn Bench) {
