@@ -24,6 +24,7 @@ Examples:
   service-a --from orders.jsonl --outbox sqlite:outbox.db
                                                      each line once, also if it is killed and started again
   service-a --from orders.jsonl --dry-run | head     look first; needs no broker
+  service-a --from-topic dlq.service-b.topic1        dead letters once more, without a ledger
   service-a command send ping                        ask service-b who it is
 
 Exit codes: 0 all that was published was acknowledged, 1 it was not, 2 wrong usage.";
@@ -43,7 +44,7 @@ enum Wanted {
     /// Publish events (what happens without a command, too)
     #[command(after_help = EXAMPLES)]
     Publish(Box<Config>),
-    /// What the program prints about itself.
+    /// What operators ask, and what the program prints about itself.
     #[command(flatten)]
     Tool(Tool),
     /// Ask a service to do something
@@ -63,7 +64,7 @@ pub enum Asked {
     Publish(Box<Config>),
     /// To ask a service for something.
     Command(command::Verb),
-    /// To print something.
+    /// To answer an operator, or to print something.
     Tool(Tool),
 }
 
@@ -81,7 +82,7 @@ impl Asked {
         let checked = match &asked {
             Self::Publish(config) => config.check(),
             Self::Command(verb) => verb.check(),
-            Self::Tool(_) => Ok(()),
+            Self::Tool(tool) => tool.check(),
         };
         if let Err(reason) = checked {
             Cli::command().error(ErrorKind::ArgumentConflict, reason).exit()
@@ -100,6 +101,24 @@ pub struct Config {
     /// Publish the lines of this file, an event each; `-` is standard input. Without it a counter counts
     #[arg(long, env = "SERVICE_A_FROM", value_name = "FILE")]
     pub from: Option<PathBuf>,
+
+    /// Publish the dead letters of this topic, `dlq.GROUP.TOPIC`, to where each came from
+    ///
+    /// For a group whose ledger is gone; where it is there, `service-b dead-letters redrive` is what is wanted, and a group
+    /// that has an event's row takes no notice of it here. The topic is read from its beginning to where it ends now, as
+    /// nobody's member. Key, value, headers and id are as they were sent; the record's time is now. A plain record has no id
+    /// but its place, so that it counts as new. A letter without its value is named, and not published. Another run
+    /// publishes all again, under the same ids.
+    #[arg(long, env = "SERVICE_A_FROM_TOPIC", value_name = "TOPIC")]
+    pub from_topic: Option<Topic>,
+
+    /// Publish them to this topic, whatever their headers say
+    #[arg(long, env = "SERVICE_A_TO_TOPIC", value_name = "TOPIC", requires = "from_topic")]
+    pub to_topic: Option<Topic>,
+
+    /// Stop after so many of them
+    #[arg(long, env = "SERVICE_A_LIMIT", value_name = "LETTERS", requires = "from_topic", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
 
     /// Stop after that many events; 0 is never [default: 10 of the counter, all lines]
     #[arg(long, env = "SERVICE_A_COUNT")]
@@ -198,7 +217,41 @@ impl Config {
                 "--expires-after must be longer than --delay: nobody could handle these events".to_owned()
             );
         }
+        if let Some(from) = &self.from_topic {
+            self.check_letters(from)?;
+        }
         self.common.connection().producer().map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Of what makes events nothing has a meaning for those that are there.
+    fn check_letters(&self, from: &Topic) -> Result<(), String> {
+        let others = [
+            ("--from", self.from.is_some()),
+            ("--count", self.count.is_some()),
+            ("--interval", self.interval.is_some()),
+            ("--rate", self.rate.is_some()),
+            ("--key", self.key.is_some()),
+            ("--key-field", self.key_field.is_some()),
+            ("--type", self.ty.is_some()),
+            ("--delay", self.delay.is_some()),
+            ("--expires-after", self.expires_after.is_some()),
+            ("--outbox", self.outbox.is_some()),
+            ("--dry-run", self.dry_run),
+        ];
+        if let Some((other, _)) = others.iter().find(|(_, is_set)| *is_set) {
+            return Err(format!(
+                "{other} (or its variable, or the file's) has no meaning with --from-topic: leave it out"
+            ));
+        }
+        match &self.to_topic {
+            None if !from.is_dead_letters() => Err(format!(
+                "{from} is no dead-letter topic, dlq.GROUP.TOPIC: to publish its records all the same, say where with --to-topic"
+            )),
+            Some(to) if to == from => {
+                Err("--from-topic and --to-topic are the same: every record would be there twice".to_owned())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -266,6 +319,14 @@ mod tests {
     }
 
     #[test]
+    fn dead_letters_may_go_back_and_other_records_only_where_they_are_told() {
+        for flags in ["--from-topic dlq.g.t", "--from-topic dlq.g.t --limit 3", "--from-topic a --to-topic b"]
+        {
+            assert!(config(flags).is_ok(), "{flags}");
+        }
+    }
+
+    #[test]
     fn contradictions_are_refused() {
         for flags in [
             "--rate 5 --interval 1s",
@@ -279,6 +340,14 @@ mod tests {
             "--outbox file.db",
             "--outbox sqlite:file.db --outbox-bound 0",
             "--source urn:kafka:record",
+            "--from-topic topic1",
+            "--from-topic dlq.g.t --to-topic dlq.g.t",
+            "--from-topic dlq.g.t --limit 0",
+            "--from-topic dlq.g.t --from -",
+            "--from-topic dlq.g.t --dry-run",
+            "--from-topic dlq.g.t --outbox sqlite:file.db",
+            "--to-topic t",
+            "--limit 3",
             "--topic a/b",
             "--kafka acks=0",
         ] {

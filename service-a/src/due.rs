@@ -42,6 +42,11 @@ impl Due {
         Ok(self.paced(source, published, most).await)
     }
 
+    /// The schedule begins with the next event.
+    pub(crate) fn begin_anew(&mut self) {
+        self.began = None;
+    }
+
     /// The same, where an event is at hand already.
     pub(crate) async fn paced(&mut self, source: &Source, published: u64, most: u64) -> u64 {
         if self.pace.is_full_speed() || source.remaining() == Some(0) {

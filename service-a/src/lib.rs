@@ -10,10 +10,12 @@
 //! - `due`: waiting for the event source and for the pace.
 //! - `publish`: the loop from the event source to the topic.
 //! - `through_outbox`: the same by way of a store, with `--outbox`.
+//! - `letters`: dead letters back to where they came from instead, with `--from-topic`.
+//! - `standstill`: an event source that an operator has paused.
 //! - `dry_run`: the same events to standard output instead.
 //! - `progress`: a bar for who watches.
 //! - [`report`]: the closing line and the exit code.
-//! - [`tools`]: what the program prints about itself.
+//! - [`tools`]: what operators ask of an outbox, and what the program prints about itself.
 //!
 //! # Follow one event
 //!
@@ -28,11 +30,13 @@ pub mod command;
 pub mod config;
 mod dry_run;
 mod due;
+mod letters;
 mod pace;
 mod progress;
 mod publish;
 pub mod report;
 mod source;
+mod standstill;
 mod through_outbox;
 pub mod tools;
 
@@ -52,6 +56,9 @@ use shared::producer::Publisher;
 /// later is in the summary, beside what was acknowledged until then.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::Result<Summary> {
     let mut shutdown = pin!(shutdown);
+    if let Some(from) = &config.from_topic {
+        return letters::publish(&config, from, shutdown).await;
+    }
     let source = Source::open(&config)?;
     if config.dry_run {
         return dry_run::print(source, &config, std::io::stdout(), shutdown).await;

@@ -16,12 +16,12 @@ async fn main() -> ExitCode {
     match &asked {
         Asked::Publish(config) => telemetry::init(config.common.log_format),
         Asked::Command(verb) => telemetry::init_answering(verb.log_format()),
-        Asked::Tool(_) => {}
+        Asked::Tool(tool) => telemetry::init_answering(tool.log_format()),
     }
     match (asked, shutdown::signalled()) {
         (Asked::Publish(config), Ok(signal)) => publish(*config, signal).await,
         (Asked::Command(verb), Ok(signal)) => verb.run(signal).await,
-        (Asked::Tool(tool), _) => match tool.run() {
+        (Asked::Tool(tool), _) => match tool.run().await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => report::failed(&error),
         },

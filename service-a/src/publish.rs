@@ -86,7 +86,7 @@ pub(crate) async fn publish(
     let report = publisher.finish(config.shutdown_deadline).await;
     progress.finish();
     let broken = if let End::Broken(error) = end { Some(format!("{error:#}")) } else { None };
-    Summary { report, oddities, unit, last, outbox: None, interrupted, broken }
+    Summary { report, oddities, unit, last, outbox: None, skipped: None, interrupted, broken }
 }
 
 impl Loop<'_> {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use shared::listing::Output;
-use shared::producer::Report;
+use shared::producer::{KEPT_FAILURES, Report};
 
 use crate::source::Oddities;
 
@@ -23,6 +23,8 @@ pub struct Summary {
     pub(crate) last: Option<u64>,
     /// With `--outbox`: what went into it, and what is left there.
     pub outbox: Option<Stored>,
+    /// With `--from-topic`: what of it was not published.
+    pub skipped: Option<Skipped>,
     /// A signal ended it, not the event source.
     pub interrupted: bool,
     /// Why it ended before its time, where no signal did it.
@@ -38,6 +40,31 @@ pub struct Stored {
     pub remaining: Option<u64>,
     /// Of these, refused by the broker.
     pub refused: u64,
+}
+
+/// Dead letters that were not published.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Those whose value is not in them.
+    pub pointers: u64,
+    /// Those that do not say where they come from, or say that it is elsewhere.
+    pub homeless: u64,
+    /// The first of them, each with its reason.
+    named: Vec<String>,
+}
+
+impl Skipped {
+    /// How many.
+    pub fn count(&self) -> u64 {
+        self.pointers + self.homeless
+    }
+
+    /// Names one, unless enough are.
+    pub(crate) fn name(&mut self, name: impl FnOnce() -> String) {
+        if self.named.len() < KEPT_FAILURES {
+            self.named.push(name());
+        }
+    }
 }
 
 /// The closing line for machines: every count, also the zeros.
@@ -58,6 +85,10 @@ struct Json<'a> {
     remaining: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped_without_value: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped_without_topic: Option<u64>,
     interrupted: bool,
     error: Option<&'a str>,
 }
@@ -66,7 +97,8 @@ impl Summary {
     /// Whether everything that was published is acknowledged. With an outbox: is or will be, as far as the store says.
     pub fn is_complete(&self) -> bool {
         let is_known = self.interrupted || self.outbox.is_none_or(|outbox| outbox.remaining.is_some());
-        self.unacknowledged() == 0 && self.broken.is_none() && is_known
+        let is_skipped = self.skipped.as_ref().is_some_and(|skipped| skipped.count() > 0);
+        self.unacknowledged() == 0 && self.broken.is_none() && is_known && !is_skipped
     }
 
     /// Empty lines that were skipped.
@@ -103,6 +135,8 @@ impl Summary {
             stored: self.outbox.map(|outbox| outbox.stored),
             remaining: self.outbox.and_then(|outbox| outbox.remaining),
             refused: self.outbox.map(|outbox| outbox.refused),
+            skipped_without_value: self.skipped.as_ref().map(|skipped| skipped.pointers),
+            skipped_without_topic: self.skipped.as_ref().map(|skipped| skipped.homeless),
             interrupted: self.interrupted,
             error: self.broken.as_deref(),
         };
@@ -121,6 +155,12 @@ impl fmt::Display for Summary {
             None | Some(Some(0)) => {}
             Some(Some(remaining)) => write!(f, ", {remaining} remain in the outbox")?,
             Some(None) => f.write_str(", and the outbox does not say what remains")?,
+        }
+        if let Some(Skipped { pointers: count @ 1.., .. }) = self.skipped {
+            write!(f, ", skipped {count} without their value")?;
+        }
+        if let Some(Skipped { homeless: count @ 1.., .. }) = self.skipped {
+            write!(f, ", skipped {count} of no known topic")?;
         }
         match self.oddities.empty {
             0 => {}
@@ -169,6 +209,13 @@ fn failures(summary: &Summary) -> String {
         // They are named in the order in which they failed.
         let first = summary.report.first_lost;
         lines.extend(first.map(|first| format!("the first of them all is {} {first}\n", summary.unit)));
+    }
+    if let Some(skipped) = &summary.skipped {
+        lines.extend(skipped.named.iter().map(|name| format!("not published: {name}\n")));
+        let unnamed = skipped.count().saturating_sub(skipped.named.len() as u64);
+        if unnamed > 0 {
+            lines.push(format!("… and {unnamed} more not published\n"));
+        }
     }
     if let (true, Some(last)) = (summary.interrupted, summary.last) {
         let unit = summary.unit;
@@ -224,6 +271,22 @@ mod tests {
         assert!(Summary { outbox: Some(emptied), ..summary(3, 3) }.is_complete());
         let silent = Summary { outbox: Some(Stored::default()), ..summary(3, 3) };
         assert!(!silent.is_complete() && silent.to_string().contains("does not say"));
+    }
+
+    /// Catches: success claimed where a letter was left out.
+    #[test]
+    fn letters_that_are_skipped_are_named_and_counted() {
+        let mut skipped = Skipped { pointers: 30, homeless: 1, ..Skipped::default() };
+        (1..=31).for_each(|number| skipped.name(|| format!("letter {number}")));
+        let summary = Summary { skipped: Some(skipped), ..summary(3, 3) };
+        assert!(!summary.is_complete());
+        let line = "published 3, acknowledged 3, skipped 30 without their value, skipped 1 of no known topic";
+        assert_eq!(summary.to_string(), line);
+        let said = failures(&summary);
+        assert!(said.starts_with("not published: letter 1\n") && said.contains("and 11 more"), "{said}");
+        let line: serde_json::Value = serde_json::from_str(&summary.json()).expect("JSON");
+        assert_eq!(line["skipped_without_value"], 30);
+        assert!(Summary { skipped: Some(Skipped::default()), ..summary }.is_complete());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::progress::Progress;
 use crate::publish::HUMAN;
 use crate::report::{Stored, Summary};
 use crate::source::{Source, TOO_LONG, Taken};
+use crate::standstill::Standstill;
 
 /// Events of one transaction: enough that its cost vanishes, few enough that it is over soon.
 const BATCH: u64 = 1_000;
@@ -39,6 +40,7 @@ struct Loop<'a> {
     announced: Vec<String>,
     is_announced: bool,
     due: Due,
+    standstill: Standstill,
     stored: u64,
     summary: Summary,
 }
@@ -74,6 +76,7 @@ pub(crate) async fn publish(
         batch: Batch::default(),
         announced: Vec::new(),
         due: Due::new(pace),
+        standstill: Standstill::default(),
         stored: 0,
         summary: Summary { unit, ..Summary::default() },
     };
@@ -121,6 +124,11 @@ impl Loop<'_> {
             // A batch goes in whole, so that it may be no larger than the bound.
             let most = BATCH.min(self.config.outbox_bound as u64);
             let due = self.due.events(&mut self.source, self.stored, most).await?;
+            if self.standstill.wait(self.outbox, self.name.as_deref()).await {
+                // What was not read meanwhile is not caught up with.
+                self.due.begin_anew();
+                continue;
+            }
             is_end = self.take(due);
             self.store().await?;
             progress.show(&self.source, self.stored);

@@ -104,8 +104,50 @@ pub(crate) fn pointer(topic: &str, record: &Record, refusals: usize) -> Option<R
     Some(pointer.finish(record.origin()))
 }
 
+/// A dead letter, opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// What was sent, as far as the letter has it, and at no time of its own.
+    pub record: Record,
+    /// The topic that it was sent to, if a header says so.
+    pub topic: Option<String>,
+    /// The value was left out, because it was too large for the dead-letter topic.
+    pub is_pointer: bool,
+}
+
+/// Takes off what [`letter`] and [`pointer`] have added, and nothing that was sent: the last headers, each name once. In
+/// whatever order: other tools that keep to KIP-1191 write fewer of them.
+pub fn open(letter: &Record) -> Opened {
+    let headers: Vec<_> = letter.headers().collect();
+    let mut sent = headers.as_slice();
+    let pointed = sent.split_last().filter(|((name, _), _)| *name == OMITTED.as_bytes());
+    let is_pointer = pointed.is_some();
+    if let Some((_, rest)) = pointed {
+        sent = rest;
+    }
+    let mut added = vec![TOPIC, PARTITION, OFFSET, GROUP, DELIVERY_COUNT, MESSAGE];
+    let mut topic = None;
+    while let Some(((name, value), rest)) = sent.split_last()
+        && let Some(at) = added.iter().position(|added| added.as_bytes() == *name)
+    {
+        if added.swap_remove(at) == TOPIC {
+            topic = value.map(|topic| String::from_utf8_lossy(topic).into_owned());
+        }
+        sent = rest;
+    }
+    let mut record = RecordBuilder::default();
+    record.start(letter.key(), letter.value());
+    for (name, value) in sent {
+        record.header(name, *value);
+    }
+    let record = record.finish(Origin { timestamp: None, ..letter.origin() });
+    Opened { record, topic, is_pointer }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, option, prelude::*};
+
     use super::*;
 
     const ORIGIN: Origin = Origin { topic: "topic1", partition: 3, offset: 42, timestamp: Some(5) };
@@ -169,5 +211,54 @@ mod tests {
         assert_eq!(pointer("dlq.g.t", &record, 1), None);
         assert_eq!(pointer("topic1", &dead_letter(b"k", b"v"), 1), None);
         assert_eq!(pointer("dlq.g.t", &dead_letter(b"k", b"v"), 0), None);
+    }
+
+    proptest! {
+        /// Also one that came with headers of these names: a dead letter of a dead letter.
+        /// Catches: a header of the sender's taken off, one of the letter's left on, a value cut.
+        #[test]
+        fn what_is_taken_out_of_a_letter_is_what_was_put_into_it(
+            key in option::of(vec(any::<u8>(), 0..9)),
+            value in option::of(vec(any::<u8>(), 0..9)),
+            headers in vec((sent_name(), option::of(vec(any::<u8>(), 0..9))), 0..9),
+        ) {
+            let mut sent = RecordBuilder::default();
+            sent.start(key.as_deref(), value.as_deref());
+            for (name, value) in &headers {
+                sent.header(name, value.as_deref());
+            }
+            let sent = sent.finish(ORIGIN);
+            let decoded = crate::event::decode(sent.clone());
+            let arrived = decoded.map_or_else(
+                |undecodable| Arrived::Undecodable(undecodable.into()),
+                |event| Arrived::Event(event.into()),
+            );
+            let topic = "dlq.g.topic1".parse().expect("a topic");
+            let packed = letter(&arrived, "why", 1, "g", &topic).packed;
+            let letter = Record::unpack(&packed, "dlq.g.topic1", 0, 7).expect("a record");
+            let opened = open(&letter);
+            prop_assert_eq!((opened.record.key(), opened.record.value()), (sent.key(), sent.value()));
+            prop_assert!(opened.record.headers().eq(sent.headers()));
+            prop_assert_eq!((opened.topic.as_deref(), opened.is_pointer), (Some("topic1"), false));
+            prop_assert_eq!(opened.record.origin().timestamp, None);
+            let pointer = open(&pointer("dlq.g.topic1", &letter, 1).expect("a pointer"));
+            prop_assert_eq!((pointer.topic.as_deref(), pointer.is_pointer), (Some("topic1"), true));
+        }
+    }
+
+    fn sent_name() -> impl Strategy<Value = Vec<u8>> {
+        let known = [TOPIC, MESSAGE, OMITTED, "__dlq.errors.other", "ce_id"];
+        prop_oneof![
+            proptest::sample::select(known.to_vec()).prop_map(|name| name.as_bytes().to_vec()),
+            vec(1..=u8::MAX, 0..4),
+        ]
+    }
+
+    #[test]
+    fn a_record_that_is_no_letter_is_as_it_is() {
+        let record = RecordBuilder::default().start(None, Some(b"x")).header(b"a", None).finish(ORIGIN);
+        let opened = open(&record);
+        assert_eq!((opened.topic, opened.is_pointer), (None, false));
+        assert!(opened.record.headers().eq(record.headers()));
     }
 }

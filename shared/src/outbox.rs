@@ -8,10 +8,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::client::{Connection, TopicSpec, ensure_topics, reach};
 use crate::event::NewEvent;
 use crate::relay::Relay;
-use crate::store::{self, Advance, OutboxRecord, SourcePosition, Store, StoreError, StoreUrl};
+use crate::store::{
+    self, Advance, OutboxRecord, Pausable, SOURCES, SourcePosition, Store, StoreError, StoreUrl,
+};
 use crate::topic::Topic;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -82,6 +86,17 @@ impl Outbox {
             at: at.cast_unsigned(),
             number: number.cast_unsigned(),
         }))
+    }
+
+    /// Since when an operator has that event source paused, if so.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn paused_since(&self, source: &str) -> Result<Option<Timestamp>, StoreError> {
+        let Some(table) = self.store.pause_table() else { return Ok(None) };
+        let pauses = table.pauses(SOURCES).await?;
+        let found = pauses.into_iter().find(|pause| pause.what == Pausable::Source && pause.name == source);
+        Ok(found.map(|pause| pause.since))
     }
 
     /// Adds events, with the source that was read for them, from where to where. `false`, and nothing is added, while the

@@ -60,6 +60,12 @@ impl Topic {
         self.0.strip_suffix(REPLIES).is_some_and(|service| !service.is_empty())
     }
 
+    /// Whether the dead letters of that topic go there, those of some group.
+    pub fn is_dead_letters_of(&self, topic: &Self) -> bool {
+        let group = self.0.strip_prefix(DEAD_LETTERS).and_then(|rest| rest.strip_suffix(&topic.0));
+        group.and_then(|group| group.strip_suffix('.')).is_some_and(|group| !group.is_empty())
+    }
+
     /// Whether dead letters go there.
     pub fn is_dead_letters(&self) -> bool {
         self.0.starts_with(DEAD_LETTERS)
@@ -116,5 +122,16 @@ mod tests {
         let topic: Topic = "topic1".parse().expect("a topic");
         assert_eq!(topic.dead_letters("service-b").expect("a topic").as_str(), "dlq.service-b.topic1");
         assert!(topic.dead_letters("a group").is_err());
+        for (letters, is_its) in [
+            ("dlq.service-b.topic1", true),
+            ("dlq.a.b.topic1", true),
+            ("dlq..topic1", false),
+            ("dlq.topic1", false),
+            ("dlq.service-b.mytopic1", false),
+            ("service-b.topic1", false),
+        ] {
+            let letters: Topic = letters.parse().expect("a topic");
+            assert_eq!(letters.is_dead_letters_of(&topic), is_its, "{letters}");
+        }
     }
 }

@@ -191,6 +191,15 @@ impl Test {
         ]
     }
 
+    /// Runs an operator's tool of service-a to its end: its exit code, and what it printed and logged.
+    pub fn ask_outbox(&self, outbox: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = Command::new(beside("service-a"));
+        command.args(arguments).env("SERVICE_A_OUTBOX", outbox);
+        let mut process = self.start(&arguments[..2].join("-"), command);
+        let code = process.exit_code(super::soon());
+        (code, process.stdout().join("\n"), process.stderr().join("\n"))
+    }
+
     /// Runs one to its end: its exit code, and what it printed and logged.
     pub fn answer(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let mut process = self.tool(arguments);

@@ -2,6 +2,7 @@
 
 mod access;
 mod asking;
+mod asking_outbox;
 mod commands;
 mod committed;
 mod damage;
@@ -9,6 +10,7 @@ mod failing;
 mod interrupted;
 mod journey;
 mod ledger;
+mod letters_back;
 mod looking;
 mod network;
 mod nodes;
@@ -41,6 +43,7 @@ pub fn all() -> Vec<Scenario> {
         sharing::scenarios(),
         access::scenarios(),
         asking::scenarios(),
+        asking_outbox::scenarios(),
         damage::scenarios(),
         outbox::scenarios(),
         pausing::scenarios(),
@@ -52,6 +55,7 @@ pub fn all() -> Vec<Scenario> {
         interrupted::scenarios(),
         ledger::scenarios(),
         refused_letters::scenarios(),
+        letters_back::scenarios(),
         committed::scenarios(),
         failing::scenarios(),
         topic_changes::scenarios(),

@@ -194,7 +194,7 @@ impl Watcher {
                     } else {
                         Then::NextPartition
                     };
-                    // Who asked may have taken its time.
+                    // Who asked may have taken its time: only the broker's silence counts.
                     heard = Instant::now();
                     match then {
                         Then::More if offset + 1 < end => {}

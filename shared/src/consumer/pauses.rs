@@ -53,6 +53,7 @@ impl SharedPauses {
         self.has(|pause| match pause.what {
             Pausable::Topic => pause.name == topic,
             Pausable::Handler => Some(&pause.name) == pattern,
+            Pausable::Source => false,
         })
     }
 
@@ -75,6 +76,7 @@ impl SharedPauses {
         pauses.retain(|pause| match pause.what {
             Pausable::Topic => self.topics.contains(&pause.name),
             Pausable::Handler => self.patterns.contains(&pause.name),
+            Pausable::Source => false,
         });
         let before = self.lock(Vec::clone);
         if before == pauses {

@@ -6,6 +6,7 @@
 
 mod event;
 mod operator;
+mod outbox;
 mod reasons;
 mod record;
 mod redrive;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 pub use self::event::{EventRow, FullEvent, Operation, OperationKind, Waits};
 pub use self::operator::{Answered, Deed, Operator};
+pub use self::outbox::{OutboxDesk, SourceRow, Unpublished, WaitingRow};
 pub use self::reasons::{ReasonRow, essence};
 pub use self::record::{Bytes, Header, KeptRecord};
 pub use self::redrive::{Redrive, Redriven};
@@ -134,7 +136,9 @@ impl Desk {
 }
 
 fn unknown(group: &str, groups: &[(i64, String)]) -> StoreError {
-    let known: Vec<String> = groups.iter().map(|(_, name)| format!("{name:?}")).collect();
+    // Under an empty name there are pauses of event sources, and no group.
+    let named = groups.iter().filter(|(_, name)| !name.is_empty());
+    let known: Vec<String> = named.map(|(_, name)| format!("{name:?}")).collect();
     let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
     StoreError::Unusable(format!(
         "the store knows no group {group:?}: name one that it knows ({known}), --group NAME (SERVICE_B_GROUP)"

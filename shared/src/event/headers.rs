@@ -28,7 +28,5 @@ pub(super) fn find_attribute<'a>(record: &'a Record, name: &str) -> Option<&'a s
     std::str::from_utf8(value).ok()
 }
 
-/// Whether a header holds the event's id.
-pub(crate) fn is_id_header(name: &str) -> bool {
-    name == ID
-}
+/// The header that holds the event's id.
+pub(crate) const ID_HEADER: &str = ID;

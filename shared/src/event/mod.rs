@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use self::arrived::Arrived;
 pub(crate) use self::decode::id_of_place;
 pub use self::decode::{Undecodable, decode};
-pub(crate) use self::headers::is_id_header;
+pub(crate) use self::headers::ID_HEADER;
 pub use self::new::NewEvent;
 pub use self::pattern::{BadPattern, Pattern};
 pub use self::structured::is_json;

@@ -6,12 +6,13 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, DeliveryResult, Headers, Message};
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 
 use super::report::{Failure, KEPT_FAILURES, Report};
 use crate::client::Context;
-use crate::event::is_id_header;
+use crate::event::ID_HEADER;
+use crate::raw::{self, Fetched};
 
 /// The producer's context: rdkafka calls it for each record, on its polling thread.
 #[derive(Debug)]
@@ -144,11 +145,10 @@ fn reason(error: &KafkaError, code: Option<RDKafkaErrorCode>, was_alone: bool) -
     }
 }
 
-/// The id is among the first headers that we wrote ourselves, so that the walk stops before any foreign one.
+/// Of a record that is published as it came, header names may be any bytes, which rdkafka panics on.
 fn id_of(message: &BorrowedMessage<'_>) -> Option<String> {
-    let headers = message.headers()?;
-    let id = headers.iter().find(|header| is_id_header(header.key))?.value?;
-    Some(String::from_utf8_lossy(id).into_owned())
+    let id = raw::header(&Fetched::of(message)?, ID_HEADER)?;
+    Some(String::from_utf8_lossy(&id).into_owned())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::CString;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -21,7 +22,9 @@ pub use self::report::{Failure, KEPT_FAILURES, Report};
 
 use self::deliveries::Deliveries;
 use crate::client::Connection;
-use crate::event::NewEvent;
+use crate::event::{ID_HEADER, NewEvent};
+use crate::raw::{self, HeaderList, Outgoing};
+use crate::record::Record;
 use crate::topic::Topic;
 
 /// How long to wait before looking again for room, or for acknowledgements. The queue holds a tenth of a
@@ -105,15 +108,54 @@ impl Publisher {
         // Counted first: the acknowledgement may be there before `send` returns.
         self.sent.fetch_add(1, Ordering::Relaxed);
         let Err((error, _)) = self.producer.send(record) else { return Ok(Offer::Taken) };
+        self.not_taken(&error, number, || Some(event.id.clone()))
+    }
+
+    /// Publishes a record as it is, if there is room: key, value and headers byte for byte, under the time that it says or
+    /// now. Never waits.
+    ///
+    /// # Errors
+    /// Nothing more can be published.
+    pub fn offer_record(&self, record: &Record, topic: &Topic, number: u64) -> Result<Offer, Stopped> {
+        if let Some(reason) = self.producer.context().outage() {
+            self.hold_back();
+            return Err(Stopped(reason.to_owned()));
+        }
+        let name = CString::new(topic.as_str()).map_err(|error| Stopped(error.to_string()))?;
+        let headers = HeaderList::new();
+        for (name, value) in record.headers() {
+            headers.add(name, value).map_err(|error| Stopped(error.to_string()))?;
+        }
+        let outgoing = Outgoing {
+            topic: &name,
+            key: record.key(),
+            value: record.value(),
+            timestamp: record.origin().timestamp.unwrap_or(0),
+            headers,
+            opaque: number as usize,
+        };
+        // Counted first, as above.
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let Err((error, _)) = raw::send(self.producer.client(), outgoing) else { return Ok(Offer::Taken) };
+        self.not_taken(&error, number, || id_of(record))
+    }
+
+    /// librdkafka has not taken what was counted as sent.
+    fn not_taken(
+        &self,
+        error: &KafkaError,
+        number: u64,
+        id: impl FnOnce() -> Option<String>,
+    ) -> Result<Offer, Stopped> {
         self.sent.fetch_sub(1, Ordering::Relaxed);
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::QueueFull) => Ok(Offer::Full),
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
                 let reason = "larger than message.max.bytes, headers included".to_owned();
-                deliveries.refuse(Failure { id: Some(event.id.clone()), number, reason });
+                self.producer.context().refuse(Failure { id: id(), number, reason });
                 Ok(Offer::Refused)
             }
-            _ => Err(Stopped(self.why(&error))),
+            _ => Err(Stopped(self.why(error))),
         }
     }
 
@@ -188,6 +230,11 @@ impl Drop for Publisher {
             tracing::error!("{lost} events dropped before Kafka acknowledged them");
         }
     }
+}
+
+fn id_of(record: &Record) -> Option<String> {
+    let (_, id) = record.headers().find(|(name, _)| *name == ID_HEADER.as_bytes())?;
+    Some(String::from_utf8_lossy(id?).into_owned())
 }
 
 fn headers(event: &NewEvent) -> OwnedHeaders {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Offer, Publisher};
 use crate::client::{Connection, MAX_RECORD_BYTES};
 use crate::event::NewEvent;
+use crate::record::{Origin, RecordBuilder};
 use crate::topic::Topic;
 
 /// Nobody answers at this address, so that every event stays queued.
@@ -29,6 +30,20 @@ async fn what_finds_no_room_is_not_taken_and_what_is_given_up_is_named() {
     let named: Vec<_> =
         report.failures.iter().map(|failure| (failure.id.as_deref(), failure.number)).collect();
     assert_eq!(named, [(Some(event.id.as_str()), 1), (Some(event.id.as_str()), 2)]);
+}
+
+/// Catches: a panic over header names that are not ours, on the thread that serves the acknowledgements.
+#[tokio::test]
+async fn a_record_that_is_given_up_is_named_whatever_its_headers_are() {
+    let nowhere = Origin { topic: "", partition: 0, offset: 0, timestamp: None };
+    let mut record = RecordBuilder::default();
+    record.start(None, Some(b"x")).header(b"\xff", None).header(b"ce_id", Some(b"7"));
+    let record = record.finish(nowhere);
+    let publisher = publisher();
+    assert_eq!(publisher.offer_record(&record, &topic(), 1), Ok(Offer::Taken));
+    let report = publisher.finish(Duration::from_millis(10)).await;
+    let named: Vec<_> = report.failures.iter().map(|failure| failure.id.as_deref()).collect();
+    assert_eq!((report.failed, named), (1, vec![Some("7")]));
 }
 
 #[tokio::test]

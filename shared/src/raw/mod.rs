@@ -46,6 +46,17 @@ pub(crate) fn copy(
     (record, are_readable)
 }
 
+/// The first header of that name.
+pub(crate) fn header(fetched: &Fetched<'_>, wanted: &str) -> Option<Vec<u8>> {
+    let mut found = None;
+    for_each_header(fetched, |name, value| {
+        if found.is_none() && name == wanted.as_bytes() {
+            found = value.map(<[u8]>::to_vec);
+        }
+    });
+    found
+}
+
 /// `false` where librdkafka cannot read them: too many, or not as Kafka writes them.
 fn for_each_header(fetched: &Fetched<'_>, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> bool {
     let mut headers = ptr::null_mut();

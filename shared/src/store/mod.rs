@@ -102,8 +102,8 @@ pub(crate) use self::follow_up::follow_ups;
 pub(crate) use self::identity::Identity;
 pub(crate) use self::outbox::{Advance, OutboxRecord, OutboxRow, Remaining, SourcePosition};
 pub(crate) use self::patience::until_available;
-pub(crate) use self::pauses::PauseTable;
 pub use self::pauses::{Pausable, Pause, Pauses};
+pub(crate) use self::pauses::{PauseTable, SOURCES};
 pub(crate) use self::query::{Bisection, Entry, Look, OperationRow, Query, Question, Recorded, Window};
 pub use self::row::Status;
 pub(crate) use self::row::{

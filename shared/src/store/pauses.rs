@@ -16,6 +16,9 @@ pub enum Pausable {
     Topic,
     /// The handler of a pattern: its events do not start.
     Handler,
+    /// An event source that is read into an outbox: nothing more is read. It belongs to no consumer group; see
+    /// [`Pauses::of_sources`].
+    Source,
 }
 
 /// Something that stands still.
@@ -23,11 +26,14 @@ pub enum Pausable {
 pub struct Pause {
     /// What it is.
     pub what: Pausable,
-    /// The topic, or the handler's pattern, as it was given.
+    /// The topic, the handler's pattern, or the event source, as it was given.
     pub name: String,
     /// Since when.
     pub since: Timestamp,
 }
+
+/// Under which name event sources are paused: no consumer group has an empty one.
+pub(crate) const SOURCES: &str = "";
 
 /// A store that has such a table. Each call is one transaction, and asked twice it does no more than once.
 pub(crate) trait PauseTable: Send + Sync {
@@ -47,6 +53,7 @@ impl Pausable {
         match self {
             Self::Topic => "topic",
             Self::Handler => "handler",
+            Self::Source => "source",
         }
     }
 }
@@ -54,7 +61,8 @@ impl Pausable {
 impl Pause {
     /// A row of the table; `None` for what a later version may have put there.
     pub(crate) fn of(what: &str, name: String, since: i64) -> Option<Self> {
-        let what = [Pausable::Topic, Pausable::Handler].into_iter().find(|one| one.as_str() == what)?;
+        let all = [Pausable::Topic, Pausable::Handler, Pausable::Source];
+        let what = all.into_iter().find(|one| one.as_str() == what)?;
         Some(Self { what, name, since: Timestamp::from_millisecond(since).unwrap_or(Timestamp::UNIX_EPOCH) })
     }
 }
@@ -76,13 +84,22 @@ impl Pauses {
             && !path.exists()
         {
             return Err(StoreError::Unusable(format!(
-                "there is no store at {}: say where the service has it with --store, or start the service once",
+                "there is no store at {}: say where the service has it (service-b: --store, service-a: --outbox), or start the \
+                 service once",
                 path.display()
             )));
         }
         // Asked first, as for every tool: that makes no store, and brings none up to date under those who work with it.
         url::ask(url).await?;
         Ok(Self { store: url::open(url, &[]).await?, group: group.to_owned() })
+    }
+
+    /// Those of event sources in that store.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open).
+    pub async fn of_sources(url: &StoreUrl) -> Result<Self, StoreError> {
+        Self::open(url, SOURCES).await
     }
 
     /// What stands still.

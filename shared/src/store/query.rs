@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Answer, Filter, Identity, Known, Status};
+use super::{Answer, Filter, Identity, Known, OutboxRow, Remaining, SourcePosition, Status};
 
 /// How many rows a transaction looks at, at most.
 pub(crate) const LOOKED_AT: usize = 10_000;
@@ -39,6 +39,16 @@ pub(crate) trait Query: fmt::Debug + Send + Sync {
 
     /// What the absence of a row means for the events of a topic.
     fn recorded(&self, group: i64, topic: &str) -> Answer<'_, Recorded>;
+
+    /// The outbox's rows above that one, in order: so many at most, and none after those that hold so many bytes together,
+    /// but at least one.
+    fn outbox_above(&self, row: i64, most: usize, bytes: usize) -> Answer<'_, Vec<OutboxRow>>;
+
+    /// As of the [store](super::Store::remaining).
+    fn remaining(&self) -> Answer<'_, Remaining>;
+
+    /// How far event sources have been read, by name; so many at most.
+    fn sources(&self, most: usize) -> Answer<'_, Vec<SourcePosition>>;
 }
 
 /// What the absence of a row means.

@@ -72,7 +72,7 @@ pub(super) async fn check(session: &Session, address: &Address) -> Result<String
     let place = &address.place;
     if !is_there(session, "select to_regclass('event_store.version') is not null").await? {
         return Err(StoreError::Unusable(format!(
-            "{place}: there is no store: name the database that service-b works with, --store postgres://… (SERVICE_B_STORE)"
+            "{place}: there is no store: name the database that the service works with, postgres://… (service-b: --store, service-a: --outbox)"
         )));
     }
     let found = session.query("select coalesce(max(version), 0) from event_store.version", &[]).await;
@@ -80,7 +80,7 @@ pub(super) async fn check(session: &Session, address: &Address) -> Result<String
     let version: i32 = found.first().map_or(Ok(0), |row| field(row, 0))?;
     match (version as usize).cmp(&MIGRATIONS.len()) {
         Ordering::Less => Err(StoreError::Unusable(format!(
-            "{place}: the store was made by an older version: start service-b of this version once, which brings it up to date"
+            "{place}: the store was made by an older version: start its service of this version once, which brings it up to date"
         ))),
         Ordering::Equal => id(session, address).await,
         Ordering::Greater => Err(newer(place, version)),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio_postgres::Row;
+
 use super::error::Trouble;
 use super::parameter::{Bytes, Column};
 use super::session::{Session, field, string};
@@ -83,13 +85,39 @@ pub(super) async fn lowest(
             from (select * from event_store.outbox where topic <> all($3) order by number limit $1) as rows)
         select number, topic, packed, refused from lowest where before < $2 order by number";
     let rows = session.query(lowest, &[&count(most), &count(bytes), &Column(held.to_vec())]).await?;
-    rows.iter()
-        .map(|row| {
-            let is_refused = field::<Option<&[u8]>>(row, 3)?.is_some();
-            let refused = if is_refused { Some(string(row, 3)?) } else { None };
-            Ok(OutboxRow { number: field(row, 0)?, topic: field(row, 1)?, packed: field(row, 2)?, refused })
-        })
-        .collect()
+    rows.iter().map(outbox_row).collect()
+}
+
+fn outbox_row(row: &Row) -> Result<OutboxRow, Trouble> {
+    let is_refused = field::<Option<&[u8]>>(row, 3)?.is_some();
+    let refused = if is_refused { Some(string(row, 3)?) } else { None };
+    Ok(OutboxRow { number: field(row, 0)?, topic: field(row, 1)?, packed: field(row, 2)?, refused })
+}
+
+/// For who turns pages, and does not relay: a row with a lower number may still be committed.
+pub(super) async fn above(
+    session: &Session,
+    row: i64,
+    most: usize,
+    bytes: usize,
+) -> Result<Vec<OutboxRow>, Trouble> {
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let above = "with above as (
+            select number, topic, packed, refused,
+                sum(length(packed)) over (order by number) - length(packed) as before
+            from (select * from event_store.outbox where number > $3 order by number limit $1) as rows)
+        select number, topic, packed, refused from above where before < $2 order by number";
+    let rows = session.query(above, &[&count(most), &count(bytes), &row]).await?;
+    rows.iter().map(outbox_row).collect()
+}
+
+pub(super) async fn positions(session: &Session, most: usize) -> Result<Vec<SourcePosition>, Trouble> {
+    let all = "select source, at, number from event_store.position order by source limit $1";
+    let rows = session.query(all, &[&i64::try_from(most).unwrap_or(i64::MAX)]).await?;
+    let read = |row: &Row| {
+        Ok(SourcePosition { source: string(row, 0)?, at: field(row, 1)?, number: field(row, 2)? })
+    };
+    rows.iter().map(read).collect()
 }
 
 pub(super) async fn remaining(session: &Session) -> Result<Remaining, Trouble> {

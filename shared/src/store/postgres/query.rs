@@ -9,13 +9,14 @@ use tokio_postgres::Row;
 use super::address::Address;
 use super::channel::{Channel, Opening};
 use super::error::Trouble;
+use super::outbox;
 use super::parameter::{Bytes, Column};
 use super::read::look_up;
 use super::session::{Session, field, string};
 use super::status;
 use crate::store::{
-    Answer, Entry, Filter, Identity, Known, Look, OperationRow, Query, Question, Recorded, Status,
-    StoreError, Window,
+    Answer, Entry, Filter, Identity, Known, Look, OperationRow, OutboxRow, Query, Question, Recorded,
+    Remaining, SourcePosition, Status, StoreError, Window,
 };
 
 /// A database that is asked, and not written.
@@ -55,6 +56,18 @@ impl Query for PostgresQuery {
 
     fn range(&self, window: Window) -> Answer<'_, Range<i64>> {
         self.ask(move |session| async move { range(&session, window).await }).boxed()
+    }
+
+    fn outbox_above(&self, row: i64, most: usize, bytes: usize) -> Answer<'_, Vec<OutboxRow>> {
+        self.ask(move |session| async move { outbox::above(&session, row, most, bytes).await }).boxed()
+    }
+
+    fn remaining(&self) -> Answer<'_, Remaining> {
+        self.ask(|session| async move { outbox::remaining(&session).await }).boxed()
+    }
+
+    fn sources(&self, most: usize) -> Answer<'_, Vec<SourcePosition>> {
+        self.ask(move |session| async move { outbox::positions(&session, most).await }).boxed()
     }
 
     fn look(&self, question: Question) -> Answer<'_, Look> {

@@ -186,7 +186,7 @@ fn prepare_reader(connection: &Connection, path: &Path) -> Result<String, Failur
     match version(connection, path)? {
         0 => Err(gone(path).into()),
         old if old < VERSIONS.len() => Err(StoreError::Unusable(format!(
-            "the store {} was made by an older version: start service-b of this version once, which brings it up to date",
+            "the store {} was made by an older version: start its service of this version once, which brings it up to date",
             path.display()
         ))
         .into()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Result};
+use rusqlite::{Connection, OptionalExtension, Result, Row, Rows};
 
 use super::trouble::Failure;
 use crate::store::{Advance, OutboxRecord, OutboxRow, Remaining, SourcePosition};
@@ -82,7 +82,18 @@ pub(super) fn lowest(
          where topic not in (select value from json_each(?2)) order by number limit ?1",
     )?;
     let held = serde_json::json!(held).to_string();
-    let mut found = statement.query((i64::try_from(most).unwrap_or(i64::MAX), held))?;
+    taken(statement.query((i64::try_from(most).unwrap_or(i64::MAX), held))?, bytes)
+}
+
+/// For who turns pages, and does not relay.
+pub(super) fn above(connection: &Connection, row: i64, most: usize, bytes: usize) -> Result<Vec<OutboxRow>> {
+    let mut statement = connection.prepare_cached(
+        "select number, topic, packed, refused from outbox where number > ?1 order by number limit ?2",
+    )?;
+    taken(statement.query((row, i64::try_from(most).unwrap_or(i64::MAX)))?, bytes)
+}
+
+fn taken(mut found: Rows<'_>, bytes: usize) -> Result<Vec<OutboxRow>> {
     let (mut rows, mut total) = (Vec::new(), 0);
     while total < bytes
         && let Some(row) = found.next()?
@@ -93,6 +104,14 @@ pub(super) fn lowest(
         rows.push(row);
     }
     Ok(rows)
+}
+
+pub(super) fn positions(connection: &Connection, most: usize) -> Result<Vec<SourcePosition>> {
+    let mut positions =
+        connection.prepare_cached("select source, at, number from positions order by source limit ?1")?;
+    let position =
+        |row: &Row<'_>| Ok(SourcePosition { source: row.get(0)?, at: row.get(1)?, number: row.get(2)? });
+    positions.query_map([i64::try_from(most).unwrap_or(i64::MAX)], position)?.collect()
 }
 
 pub(super) fn remaining(connection: &Connection) -> Result<Remaining> {

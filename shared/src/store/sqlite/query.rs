@@ -15,11 +15,12 @@ use super::PATIENCE;
 use super::file::{File, Role};
 use super::ledger::Id;
 use super::names::{Name, Names};
+use super::outbox;
 use super::read::look_up;
 use super::worker::Worker;
 use crate::store::{
-    Answer, Bisection, Entry, Filter, Identity, Known, Look, OperationRow, Query, Question, Recorded, Status,
-    StoreError, Window,
+    Answer, Bisection, Entry, Filter, Identity, Known, Look, OperationRow, OutboxRow, Query, Question,
+    Recorded, Remaining, SourcePosition, Status, StoreError, Window,
 };
 
 /// A file that is asked, and not written.
@@ -31,7 +32,7 @@ impl SqliteQuery {
     pub(in crate::store) async fn open(path: &Path) -> std::result::Result<Self, StoreError> {
         if !path.exists() {
             return Err(StoreError::Unusable(format!(
-                "there is no store {}: name the file that service-b works with, --store sqlite:FILE (SERVICE_B_STORE)",
+                "there is no store {}: name the file that the service works with, sqlite:FILE (service-b: --store, service-a: --outbox)",
                 path.display()
             )));
         }
@@ -60,6 +61,18 @@ impl Query for SqliteQuery {
 
     fn range(&self, window: Window) -> Answer<'_, Range<i64>> {
         self.ask(move |connection, _| range(connection, window))
+    }
+
+    fn outbox_above(&self, row: i64, most: usize, bytes: usize) -> Answer<'_, Vec<OutboxRow>> {
+        self.ask(move |connection, _| outbox::above(connection, row, most, bytes))
+    }
+
+    fn remaining(&self) -> Answer<'_, Remaining> {
+        self.ask(|connection, _| outbox::remaining(connection))
+    }
+
+    fn sources(&self, most: usize) -> Answer<'_, Vec<SourcePosition>> {
+        self.ask(move |connection, _| outbox::positions(connection, most))
     }
 
     fn look(&self, question: Question) -> Answer<'_, Look> {

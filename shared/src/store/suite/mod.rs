@@ -19,6 +19,7 @@ mod replaying;
 mod replies;
 mod settling;
 mod sharing;
+mod unpublished;
 mod waiting;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(crate) use self::replaying::*;
 pub(crate) use self::replies::*;
 pub(crate) use self::settling::*;
 pub(crate) use self::sharing::*;
+pub(crate) use self::unpublished::*;
 pub(crate) use self::waiting::*;
 use super::operate::Operate;
 use super::{
@@ -223,6 +225,7 @@ macro_rules! scenarios {
             a_pause_is_there_for_every_member_and_later
             each_pause_ends_by_itself
             paused_twice_is_paused_since_the_first_time
+            an_event_source_is_paused_for_no_group
             an_empty_key_is_no_null_key
             ids_do_not_collide
             sources_and_ids_do_not_flow_into_each_other
@@ -239,6 +242,8 @@ macro_rules! scenarios {
             a_group_is_asked_for_itself
             reasons_are_counted_over_all_rows
             an_export_has_every_record
+            what_waits_in_the_outbox_is_found_page_by_page
+            event_sources_are_listed_with_how_far_they_are
         }
     };
     (@each $attributes:tt $make:path: $($name:ident)*) => {

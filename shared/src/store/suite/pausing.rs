@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::Bench;
-use crate::store::{Pausable, Pause, PauseTable, Store};
+use crate::desk::Desk;
+use crate::store::{Pausable, Pause, PauseTable, SOURCES, Store};
 
 const GROUP: &str = "service-b";
 
@@ -57,4 +58,20 @@ pub(crate) async fn paused_twice_is_paused_since_the_first_time(bench: &dyn Benc
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     assert_eq!(pauses.pause(GROUP, Pausable::Topic, "x").await, Ok(false));
     assert_eq!(pauses.pauses(GROUP).await.expect("read"), first);
+}
+
+/// Catches: an event source taken for a topic of its name, a group that stands still for it, a group without a name that
+/// is offered to operators.
+pub(crate) async fn an_event_source_is_paused_for_no_group(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let pauses = table(&*store);
+    for what in [Pausable::Topic, Pausable::Source] {
+        assert_eq!(pauses.pause(SOURCES, what, "/a\u{1b}'.jsonl").await, Ok(true));
+    }
+    assert_eq!(pauses.resume(SOURCES, Pausable::Topic, "/a\u{1b}'.jsonl").await, Ok(true));
+    assert_eq!(names(&*store, SOURCES).await, ["source /a\u{1b}'.jsonl"]);
+    assert_eq!(names(&*store, GROUP).await, [""; 0]);
+    let error = Desk::open(&bench.url(), GROUP).await.expect_err("unknown").to_string();
+    assert!(error.contains("none yet"), "{error}");
+    assert_eq!(pauses.resume(SOURCES, Pausable::Source, "/a\u{1b}'.jsonl").await, Ok(true));
 }

@@ -21,7 +21,7 @@ async fn a_store_that_is_not_there_is_not_made() {
     drop(database.store().await);
     database.client().await.batch_execute("delete from version where version > 1").await.expect("made old");
     let error = refused(&database).await;
-    assert!(error.contains("older version: start service-b"), "{error}");
+    assert!(error.contains("older version: start its service"), "{error}");
     database.client().await.batch_execute("insert into version values (999)").await.expect("made new");
     let error = refused(&database).await;
     assert!(error.contains("start a newer program"), "{error}");

@@ -41,7 +41,7 @@ async fn an_older_store_is_left_as_it_is() {
     )
     .expect("a store");
     let error = refused(file.path()).await;
-    assert!(error.contains("older version: start service-b"), "{error}");
+    assert!(error.contains("older version: start its service"), "{error}");
     assert_eq!(file.sql("select user_version from pragma_user_version").await, 1);
 }
 

@@ -1,0 +1,120 @@
+//! What operators ask of an outbox, and what service-a prints about itself.
+//!
+//! A file for each noun; its verbs are an enum with a documented variant each, as `--help` shows them.
+
+mod events;
+mod sources;
+
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Subcommand};
+use shared::listing::Output;
+use shared::manual::{Completions, Man};
+use shared::store::StoreUrl;
+use shared::telemetry::LogFormat;
+
+use crate::config::Cli;
+
+/// The tools, by noun.
+#[derive(Debug, Subcommand)]
+pub enum Tool {
+    /// The events that still wait in an outbox
+    #[command(subcommand)]
+    Events(events::Verb),
+    /// The event sources that are read into an outbox
+    ///
+    /// Without an outbox nothing keeps how far a source was read, and nothing can be paused from elsewhere: Ctrl-C ends
+    /// service-a there, `kill -STOP` and `kill -CONT` hold it and let it go on.
+    #[command(subcommand)]
+    Sources(sources::Verb),
+    /// Print what a shell needs to complete commands
+    #[command(
+        after_help = "Example:\n  service-a completions bash > /etc/bash_completion.d/service-a\n  source <(service-a completions zsh)"
+    )]
+    Completions(Completions),
+    /// Print a manual page
+    #[command(after_help = "Example:\n  service-a man > service-a.1\n  service-a man publish | man -l -")]
+    Man(Man),
+}
+
+/// The settings of tools that work on an outbox.
+#[derive(Debug, Clone, Args)]
+pub struct OutboxArgs {
+    /// Where the outbox is: `sqlite:FILE` or `postgres://…`
+    #[arg(
+        long,
+        env = "SERVICE_A_OUTBOX",
+        value_name = "STORE",
+        hide_env_values = true,
+        hide_default_value = true
+    )]
+    pub outbox: Option<StoreUrl>,
+
+    /// A table for people, or a JSON object a line
+    #[arg(long, env = "SERVICE_A_OUTPUT", value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+
+    /// A TOML file of settings, named as the flags are
+    #[arg(long, env = "CONFIG_FILE", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// How log lines look; `RUST_LOG` chooses what is logged
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
+    pub log_format: LogFormat,
+}
+
+impl OutboxArgs {
+    /// # Errors
+    /// No outbox is named: that there is nothing to ask then, and what does instead.
+    fn url(&self) -> Result<&StoreUrl, &'static str> {
+        self.outbox.as_ref().ok_or(
+            "say --outbox STORE (SERVICE_A_OUTBOX): without an outbox service-a keeps nothing, so that there is nothing to ask \
+             and nothing to pause; Ctrl-C ends it, kill -STOP holds it until kill -CONT",
+        )
+    }
+}
+
+impl Tool {
+    /// How its log lines look.
+    pub fn log_format(&self) -> LogFormat {
+        self.outbox().map_or(LogFormat::Human, |args| args.log_format)
+    }
+
+    /// What no single flag can know.
+    ///
+    /// # Errors
+    /// No outbox is named.
+    pub fn check(&self) -> Result<(), String> {
+        self.outbox().map_or(Ok(()), |args| args.url().map(drop).map_err(str::to_owned))
+    }
+
+    fn outbox(&self) -> Option<&OutboxArgs> {
+        match self {
+            Self::Events(verb) => Some(verb.outbox()),
+            Self::Sources(verb) => Some(verb.outbox()),
+            Self::Completions(_) | Self::Man(_) => None,
+        }
+    }
+
+    /// Does what is asked, and prints the answer. A reader that has seen enough (`| head`) is no error.
+    ///
+    /// # Errors
+    /// Why not, in one sentence.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let done = match self {
+            Self::Events(verb) => verb.run().await,
+            Self::Sources(verb) => verb.run().await,
+            Self::Completions(shell) => shell.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
+            Self::Man(page) => page.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
+        };
+        match done {
+            Err(error) if is_closed(&error) => Ok(()),
+            done => done,
+        }
+    }
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
