@@ -109,6 +109,7 @@ fn here(test: &Test, line: &str) -> String {
     let words = line.split(' ').map(|word| match word {
         "orders" => test.topic.clone(),
         "refunds" | COMPACTED => named(test, word),
+        "dlq.service-b.orders" => test.dead_letters(),
         "service-b.commands" => format!("{}.commands", test.group),
         "try" => format!("{}-try", test.group),
         _ => word.replace("orders/0", &format!("{}/0", test.topic)),
