@@ -115,7 +115,7 @@ pub struct Opened {
     pub is_pointer: bool,
 }
 
-/// Takes off what [`letter`] and [`pointer`] have added, and nothing that was sent: the last headers, each name once. In
+/// Takes off what `letter` and `pointer` have added, and nothing that was sent: the last headers, each name once. In
 /// whatever order: other tools that keep to KIP-1191 write fewer of them.
 pub fn open(letter: &Record) -> Opened {
     let headers: Vec<_> = letter.headers().collect();
