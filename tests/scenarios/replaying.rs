@@ -13,6 +13,7 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario!(a_shadow_finds_what_would_differ_and_applies_nothing),
         scenario!(what_the_ledger_has_lost_is_replayed_once),
         scenario!(where_not_every_event_has_a_row_nothing_is_replayed),
+        scenario!(statistics_are_rebuilt_beside_what_stands_and_take_its_place),
     ]
 }
 
@@ -184,5 +185,45 @@ fn where_not_every_event_has_a_row_nothing_is_replayed(test: &Test) {
     let (code, lines, err) = replayed(test, &["--shadow", "--handle", "other=discard"]);
     assert_eq!((code, ids(&lines)), (Some(1), BTreeSet::from(["1"])), "{err}");
     assert_eq!(lines.last().unwrap()["ledger"], "not recorded");
+    assert_eq!(b.stop(soon()), Some(0));
+}
+
+/// Catches: an event that is counted twice or not at all, what stood and is mixed in, a topic that stays paused.
+fn statistics_are_rebuilt_beside_what_stands_and_take_its_place(test: &Test) {
+    const COUNT: usize = 600;
+    let topic = test.topic(2).to_owned();
+    let of = |id: usize| {
+        let (id, data) = (format!("e-{id}"), format!("{{\"total\":{}}}", id % 7));
+        Raw::new(format!("k{}", id.len()), data).with(event_headers(&id, "com.example.counted.v1"))
+    };
+    // The last ten are sent twice.
+    let all: Vec<Raw> = (0..COUNT).chain(COUNT - 10..COUNT).map(of).collect();
+    test.records.send(&topic, &all);
+    let counts = ["--handle", "*=statistics", "--statistics-field", "total"];
+    let mut b = test.service_b(&counts);
+    b.wait_for_line(ASSIGNED, soon());
+    let stands = |what: &str| {
+        test.sql(&format!(
+            "select coalesce(sum({what}), 0) from event_statistics where consumer_group = '{}'",
+            test.group
+        ))
+    };
+    eventually(soon(), "all are counted", || (stands("events") == COUNT as i64).then_some(()));
+    let (sum, rows) = (stands("cast(sum as integer)"), stands("1"));
+    let broken = "update event_statistics set events = 77, sum = 1.5";
+    test.change_store(broken, broken);
+
+    let rebuild = |arguments: &[&str]| replayed(test, &[&["--rebuild", "statistics"], arguments].concat());
+    let (code, _, err) = rebuild(&["--handle", "*=discard"]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("no handler is statistics"), "{err}");
+    let (code, lines, err) = rebuild(&counts);
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(lines[0]["counted"], COUNT, "{lines:?}");
+    assert_eq!((stands("events"), stands("cast(sum as integer)"), stands("1")), (COUNT as i64, sum, rows));
+    assert_eq!(test.sql("select count(*) from event_statistics"), rows, "nothing beside it");
+    // It goes on from there.
+    test.records.send(&topic, &[of(COUNT)]);
+    eventually(soon(), "the next one is counted", || (stands("events") == COUNT as i64 + 1).then_some(()));
     assert_eq!(b.stop(soon()), Some(0));
 }

@@ -77,7 +77,21 @@ static COUNT: Statement = Statement {
             max = greatest(s.max, excluded.max)",
 };
 
-static STATEMENTS: [&Statement; 1] = [&COUNT];
+/// What a group has counted.
+static FORGET: Statement = Statement {
+    name: "event_statistics_forget",
+    sqlite: "delete from event_statistics where consumer_group = ?1",
+    postgres: "delete from event_statistics where consumer_group = $1",
+};
+
+/// What one has counted becomes another's.
+static RENAME: Statement = Statement {
+    name: "event_statistics_rename",
+    sqlite: "update event_statistics set consumer_group = ?2 where consumer_group = ?1",
+    postgres: "update event_statistics set consumer_group = $2 where consumer_group = $1",
+};
+
+static STATEMENTS: [&Statement; 3] = [&COUNT, &FORGET, &RENAME];
 
 /// The largest number that is summed up: PostgreSQL refuses a sum that overflows, and that must not be the end of an
 /// event that says no more than a silly number.
@@ -87,6 +101,16 @@ impl Statistics {
     /// Counts for that group; `field` names the number to sum up.
     pub fn new(group: &str, field: Option<&str>) -> Self {
         Self { group: group.to_owned(), field: field.map(str::to_owned) }
+    }
+
+    /// Removes what that group has counted.
+    pub fn forget(group: &str) -> Effects {
+        Effects::none().write(&FORGET, [group.into()])
+    }
+
+    /// Gives what one group has counted to another that has counted nothing.
+    pub fn rename(from: &str, to: &str) -> Effects {
+        Effects::none().write(&RENAME, [from.into(), to.into()])
     }
 
     fn number(&self, event: &Event) -> Option<f64> {

@@ -28,6 +28,13 @@ impl Pausing {
         let found =
             pauses.list().await?.into_iter().find(|pause| pause.what == what && pause.name == self.name);
         let since = found.map_or_else(String::new, |pause| format!(" since {:.0}", pause.since));
+        if what == Pausable::Topic && !self.is_known().await {
+            tracing::warn!(
+                "no member of the group {} has ever had a partition of {}: is that the name?",
+                Printable(&self.store.group),
+                Printable(&self.name)
+            );
+        }
         let already = if is_new { "" } else { " already" };
         let more = " Members notice within a second, and finish what is under way.";
         self.say(
@@ -36,6 +43,11 @@ impl Pausing {
             is_new,
             &format!("paused{already}{since}.{}", if is_new { more } else { "" }),
         )
+    }
+
+    async fn is_known(&self) -> bool {
+        let topics = async { self.store.desk().await?.topics().await.map_err(anyhow::Error::new) };
+        topics.await.is_ok_and(|topics| topics.contains(&self.name))
     }
 
     /// Lets it go on.

@@ -2,6 +2,7 @@
 
 mod gaps;
 mod range;
+mod rebuild;
 mod shadow;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use shared::record::Record;
 use shared::topic::Topic;
 
 use self::range::Range;
+use self::rebuild::Projection;
 use self::shadow::ShadowArgs;
 use super::StoreArgs;
 use super::kafka::KafkaArgs;
@@ -40,7 +42,7 @@ pub struct Replay {
     #[arg(long, value_name = "OFFSET|-N|TIME", allow_hyphen_values = true)]
     to: Option<From>,
 
-    /// Give what has no row to the group
+    /// Give what has no row to the group; with --rebuild: go on although records are gone
     #[arg(long, conflicts_with = "shadow")]
     yes: bool,
 
@@ -51,6 +53,10 @@ pub struct Replay {
     /// How many events are shown at most
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
+
+    /// Fill a handler's table anew from the stream, which is paused meanwhile, and put it in the place of what stands
+    #[arg(long, value_enum, conflicts_with_all = ["shadow", "partition", "from", "to", "pruned"])]
+    rebuild: Option<Projection>,
 
     #[command(flatten)]
     shadow: ShadowArgs,
@@ -72,6 +78,9 @@ impl Replay {
             "{topic} holds commands, replies or dead letters: only a topic of events is replayed"
         );
         let signal = shared::shutdown::signalled()?;
+        if let Some(Projection::Statistics) = self.rebuild {
+            return rebuild::run(&self, signal).await;
+        }
         tokio::select! {
             done = async { if self.shadow.shadow { shadow::run(&self).await } else { gaps::run(&self).await } } => done,
             () = signal => anyhow::bail!("stopped before its end"),

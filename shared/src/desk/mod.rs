@@ -8,6 +8,7 @@ mod event;
 mod operator;
 mod outbox;
 mod reasons;
+mod rebuild;
 mod record;
 mod redrive;
 mod shadow;
@@ -20,6 +21,7 @@ pub use self::event::{EventRow, FullEvent, Operation, OperationKind, Waits};
 pub use self::operator::{Answered, Deed, Operator};
 pub use self::outbox::{OutboxDesk, SourceRow, Unpublished, WaitingRow};
 pub use self::reasons::{ReasonRow, essence};
+pub use self::rebuild::Rebuild;
 pub use self::record::{Bytes, Header, KeptRecord};
 pub use self::redrive::{Redrive, Redriven};
 pub use self::shadow::{Shadow, Would};
@@ -30,7 +32,7 @@ pub use crate::store::{Filter, Status, moment};
 use self::reasons::Reasons;
 use self::walk::Walk;
 use crate::store::query::LOOKED_AT;
-use crate::store::{self, Query, StoreError, StoreUrl};
+use crate::store::{self, Query, Schema, StoreError, StoreUrl};
 
 /// The events of one group, in a store that is there.
 #[derive(Debug)]
@@ -70,8 +72,28 @@ impl Desk {
     /// # Errors
     /// As of [`open`](Self::open).
     pub async fn operator(url: &StoreUrl, group: &str) -> Result<Operator, StoreError> {
+        Self::operator_with(url, group, &[]).await
+    }
+
+    /// The same, with the right to write what handlers write.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open), or the database does not take a handler's schema.
+    pub async fn operator_with(
+        url: &StoreUrl,
+        group: &str,
+        schemas: &[Schema],
+    ) -> Result<Operator, StoreError> {
         let desk = Self::open(url, group).await?;
-        Ok(Operator::new(desk, store::operator(url).await?, group))
+        Ok(Operator::new(desk, store::operator(url, schemas).await?, group))
+    }
+
+    /// The topics that the group has ever had partitions of.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn topics(&self) -> Result<Vec<String>, StoreError> {
+        self.query.topics(self.group).await
     }
 
     /// A page of the rows that the filter leaves, below the row `after`.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Answer, RowId, Status, StoreError};
+use super::{Answer, Effects, RowId, Status, StoreError};
 use crate::event::Arrived;
 
 /// The hash in the row of an event that was cancelled before it arrived: nobody knows what it will hold.
@@ -115,6 +115,9 @@ pub(crate) trait Operate: std::fmt::Debug + Send + Sync {
     /// that says. One answer for each: whether its row is new. [`StoreError::Unusable`], and nothing is given, where no row does
     /// not mean that an event was not handled, or where nobody would handle it.
     fn replay(&self, group: i64, events: Arc<[Arrived]>) -> Answer<'_, Vec<bool>>;
+
+    /// Executes what handlers would have written, in order, all or nothing.
+    fn apply(&self, effects: Arc<[Effects]>) -> Answer<'_, ()>;
 }
 
 #[cfg(test)]

@@ -37,6 +37,9 @@ pub(crate) trait Query: fmt::Debug + Send + Sync {
     /// What is known of events: one answer for each, in order. `None` is unknown.
     fn known(&self, group: &str, events: Arc<[Identity<'static>]>) -> Answer<'_, Vec<Option<Known>>>;
 
+    /// The topics that the group has ever had partitions of, by name.
+    fn topics(&self, group: i64) -> Answer<'_, Vec<String>>;
+
     /// What the absence of a row means for the events of a topic.
     fn recorded(&self, group: i64, topic: &str) -> Answer<'_, Recorded>;
 

@@ -97,10 +97,10 @@ pub(crate) async fn open(url: &StoreUrl, schemas: &[Schema]) -> Result<Arc<dyn S
 }
 
 /// Opens a store that is there, for an operator. It is asked first: that makes none.
-pub(crate) async fn operator(url: &StoreUrl) -> Result<Arc<dyn Operate>, StoreError> {
+pub(crate) async fn operator(url: &StoreUrl, schemas: &[Schema]) -> Result<Arc<dyn Operate>, StoreError> {
     match url {
-        StoreUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, &[]).await?)),
-        StoreUrl::Postgres(url) => Ok(Arc::new(Postgres::open(url, &[]).await?)),
+        StoreUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, schemas).await?)),
+        StoreUrl::Postgres(url) => Ok(Arc::new(Postgres::open(url, schemas).await?)),
     }
 }
 

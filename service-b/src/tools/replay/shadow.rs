@@ -34,11 +34,11 @@ pub(super) struct ShadowArgs {
         default_value = "*=log",
         value_name = "PATTERN=NAME"
     )]
-    handle: Vec<String>,
+    pub(super) handle: Vec<String>,
 
     /// The numeric member of JSON data that the handler `statistics` sums up; a path by dots
     #[arg(long, env = "SERVICE_B_STATISTICS_FIELD", value_name = "PATH")]
-    statistics_field: Option<String>,
+    pub(super) statistics_field: Option<String>,
 
     /// What happens to events that no handler is for
     #[arg(long, env = "SERVICE_B_UNHANDLED", value_enum, default_value_t = Unhandled::DeadLetter)]

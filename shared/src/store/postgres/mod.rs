@@ -49,8 +49,9 @@ pub(super) use self::query::PostgresQuery;
 use self::session::{Session, field};
 use super::operate::{Cancelled, Operate, Operated, Operation};
 use super::{
-    Advance, Answer, Assigned, Assignee, Change, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
-    PauseTable, Remaining, RowId, Schema, Settlement, SourcePosition, Status, Store, StoreError, Verdict,
+    Advance, Answer, Assigned, Assignee, Change, Effects, Identity, Known, Loaded, OutboxRecord, OutboxRow,
+    Ownership, PauseTable, Remaining, RowId, Schema, Settlement, SourcePosition, Status, Store, StoreError,
+    Verdict,
 };
 use crate::event::Arrived;
 
@@ -270,6 +271,16 @@ impl Operate for Postgres {
             let replayed =
                 |session: Arc<Session>| async move { settle::replay(&session, group, events).await };
             Ok(self.outbox.transaction(replayed).await?)
+        }
+        .boxed()
+    }
+
+    fn apply(&self, effects: Arc<[Effects]>) -> Answer<'_, ()> {
+        async move {
+            let effects = &effects;
+            let applied = |session: Arc<Session>| async move { settle::write(&session, effects).await };
+            // The one that knows the handlers' statements.
+            Ok(self.settles.transaction(applied).await?)
         }
         .boxed()
     }

@@ -100,6 +100,14 @@ impl Query for PostgresQuery {
         .boxed()
     }
 
+    fn topics(&self, group: i64) -> Answer<'_, Vec<String>> {
+        let all = "select distinct topic from event_store.partition where group_number = $1 and partition >= 0 order by topic";
+        self.ask(move |session| async move {
+            session.query(all, &[&(group as i32)]).await?.iter().map(|row| field(row, 0)).collect()
+        })
+        .boxed()
+    }
+
     fn recorded(&self, group: i64, topic: &str) -> Answer<'_, Recorded> {
         let topic = topic.to_owned();
         async move {

@@ -21,6 +21,7 @@ use super::parameter::Column;
 use super::session::{Session, field};
 use crate::store::{Settlement, Splitter, StoreError, Verdict};
 
+pub(super) use self::effects::write_all as write;
 pub(super) use self::replay::replay;
 use self::sorted::{Place, Sorted};
 

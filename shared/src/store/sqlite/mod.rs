@@ -32,8 +32,8 @@ pub(super) use self::query::SqliteQuery;
 use self::worker::Worker;
 use super::operate::{Cancelled, Operate, Operated, Operation};
 use super::{
-    Advance, Answer, Assigned, Assignee, Change, Identity, Known, Loaded, OutboxRecord, OutboxRow, Ownership,
-    PauseTable, Remaining, RowId, Schema, Settlement, SourcePosition, Store, StoreError, Verdict,
+    Advance, Answer, Assigned, Assignee, Change, Effects, Identity, Known, Loaded, OutboxRecord, OutboxRow,
+    Ownership, PauseTable, Remaining, RowId, Schema, Settlement, SourcePosition, Store, StoreError, Verdict,
 };
 use crate::event::Arrived;
 
@@ -191,5 +191,14 @@ impl Operate for SqliteStore {
     fn replay(&self, group: i64, events: Arc<[Arrived]>) -> Answer<'_, Vec<bool>> {
         self.writer
             .ask(move |file| file.ask(|connection, names| replay::replay(connection, names, group, &events)))
+    }
+
+    fn apply(&self, effects: Arc<[Effects]>) -> Answer<'_, ()> {
+        self.writer.ask(move |file| {
+            let applied = file.transact(|connection, _, statements| {
+                effects.iter().try_for_each(|effects| effects::write(connection, statements, effects))
+            });
+            applied.map_err(|failure| failure.into_store_error(Path::new("")))
+        })
     }
 }

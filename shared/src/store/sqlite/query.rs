@@ -93,6 +93,17 @@ impl Query for SqliteQuery {
         self.ask(move |connection, names| look_up(connection, names, &group, &events))
     }
 
+    fn topics(&self, group: i64) -> Answer<'_, Vec<String>> {
+        self.ask(move |connection, _| {
+            connection
+                .prepare_cached(
+                    "select distinct topic from partitions where group_number = ?1 and partition >= 0 order by topic",
+                )?
+                .query_map([group], |row| row.get(0))?
+                .collect()
+        })
+    }
+
     fn recorded(&self, group: i64, topic: &str) -> Answer<'_, Recorded> {
         let topic = topic.to_owned();
         self.ask(move |connection, _| recorded(connection, group, &topic))

@@ -22,7 +22,7 @@ create table event_store.redrive (
 -- What is to stand still: a topic, or the handler of a pattern.
 create table event_store.pause (
     group_number integer not null,
-    what         text not null,            -- 'topic' or 'handler'
+    what         text not null,            -- 'topic', 'handler' or, with group '', 'source'
     name         bytea not null,
     since        timestamptz not null default now(),
     primary key (group_number, what, name)

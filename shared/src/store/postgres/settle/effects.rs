@@ -8,7 +8,7 @@ use super::super::error::Trouble;
 use super::super::outbox;
 use super::super::parameter::Parameter;
 use super::super::session::Session;
-use crate::store::{OutboxRecord, Refusal, Settlement, Statement, Step, Value};
+use crate::store::{Effects, OutboxRecord, Refusal, Settlement, Statement, Step, Value};
 
 /// How many statements are sent before the first one's answer is read.
 const AT_ONCE: usize = 500;
@@ -34,6 +34,15 @@ pub(super) async fn apply<'a>(
         write(session, some).await?;
     }
     outbox::insert(session, &records).await
+}
+
+/// Executes what these want written, in order.
+pub(in super::super) async fn write_all(session: &Session, effects: &[Effects]) -> Result<(), Trouble> {
+    let writes: Vec<_> = effects.iter().flat_map(Effects::writes).collect();
+    for some in writes.chunks(AT_ONCE) {
+        write(session, some).await?;
+    }
+    Ok(())
 }
 
 /// Sends them all, then reads the answers: a round trip for all instead of one for each.

@@ -21,7 +21,7 @@ create table redrives (
 -- What is to stand still: a topic, or the handler of a pattern.
 create table pauses (
     group_number integer not null,
-    what text not null,                     -- 'topic' or 'handler'
+    what text not null,                     -- 'topic', 'handler' or, with group '', 'source'
     name text not null,
     since integer not null,
     primary key (group_number, what, name)
