@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use serde::Serialize;
 use shared::config::FILTER;
-use shared::desk::{Answered, Deed};
+use shared::desk::{Answered, Deed, Status};
 use shared::listing::{self, Output};
 use shared::telemetry::Printable;
 
@@ -39,6 +39,27 @@ impl Act {
 
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Where its bytes are still to be found: deleting does not reach into Kafka.
+    pub(super) async fn say_what_remains(&self) -> anyhow::Result<()> {
+        if self.store.common.output == Output::Json {
+            return Ok(()); // `events get` has its place
+        }
+        let found = self.store.desk().await?.find(&self.id, self.source.as_deref()).await?;
+        for event in found.iter().map(|found| &found.event).filter(|event| !event.topic.is_empty()) {
+            let place = format!("{}/{}/{}", event.topic, event.partition, event.offset);
+            let was_dead =
+                found.iter().flat_map(|found| &found.operations).any(|one| one.status == Status::Dead);
+            let letter = format!(", its dead letter in dlq.{}.{}", self.store.group, event.topic);
+            writeln!(
+                io::stdout(),
+                "In Kafka its record stays at {}{}: `streams truncate` and `streams delete-key` are for those",
+                Printable(&place),
+                Printable(if was_dead { &letter } else { "" })
+            )?;
+        }
+        Ok(())
     }
 
     /// Does it, and prints the answer: the reason why not is an error.

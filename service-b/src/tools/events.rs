@@ -120,7 +120,8 @@ impl Delete {
         if !confirm(&what, self.yes)? {
             return Ok(());
         }
-        self.act.run(Deed::Delete).await
+        self.act.run(Deed::Delete).await?;
+        self.act.say_what_remains().await
     }
 }
 
