@@ -109,7 +109,7 @@ fn what_is_not_done_is_answered_with_the_reason(test: &Test) {
     test.topic(1);
     let mut b = serving(test, &[]);
     let said = failure(test.send(&["no-such", "--wait", WAIT]));
-    assert!(said.contains("knows no command \"no-such\"; it knows: status, ping"), "{said}");
+    assert!(said.contains("knows no command \"no-such\"; it knows: ") && said.contains("ping"), "{said}");
     let mut machine = test.send(&["no-such", "--wait", WAIT, "--output", "json"]);
     assert_eq!(machine.exit_code(Duration::from_secs(90)), Some(1));
     assert_eq!(json(&machine.stdout().concat())["outcome"], "failed");
