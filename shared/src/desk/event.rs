@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Bytes, KeptRecord};
 use crate::listing::Row;
+use crate::store::operate;
 use crate::store::{Entry, OperationRow, Status};
 
 /// A row of the ledger.
@@ -203,14 +204,14 @@ impl fmt::Display for OperationKind {
 
 impl Operation {
     fn of(row: OperationRow) -> Self {
-        let what = match row.what {
-            1 => OperationKind::Cancelled,
-            2 => OperationKind::Retried,
-            3 => OperationKind::Redriven,
-            4 => OperationKind::Parked,
-            5 => OperationKind::Deleted,
-            6 => OperationKind::Replayed,
-            _ => OperationKind::Unknown,
+        let what = match operate::Operation::of(row.what) {
+            Some(operate::Operation::Cancel) => OperationKind::Cancelled,
+            Some(operate::Operation::Retry) => OperationKind::Retried,
+            Some(operate::Operation::Redrive) => OperationKind::Redriven,
+            Some(operate::Operation::Park) => OperationKind::Parked,
+            Some(operate::Operation::Delete) => OperationKind::Deleted,
+            Some(operate::Operation::Replay) => OperationKind::Replayed,
+            None => OperationKind::Unknown,
         };
         let OperationRow { at, status, attempts, reason, .. } = row;
         Self { at: Timestamp::from_millisecond(at).ok(), what, status, attempts, reason }

@@ -58,6 +58,13 @@ pub(crate) enum Cancelled {
 }
 
 impl Operation {
+    /// The operation of that number, as read from the database; `None` of one that only a newer version knows.
+    pub(crate) fn of(number: i64) -> Option<Self> {
+        use Operation::{Cancel, Delete, Park, Redrive, Replay, Retry};
+        let all = [Cancel, Retry, Redrive, Park, Delete, Replay];
+        all.into_iter().find(|operation| *operation as i64 == number)
+    }
+
     /// What the row becomes, if it may.
     pub(super) fn makes_of(self, status: Status) -> Option<Status> {
         use Status::{Cancelled, Dead, Deferred, Deleted, Handling, Parked};
