@@ -18,7 +18,9 @@ use self::at_once::AtOnce;
 use self::options::options;
 use self::records::{BATCH, Records, TOPIC};
 use super::assignment::Assignment;
-use super::lane::{Common, FromLane, Lane, Taken, ToLane};
+use super::common::Common;
+use super::lane::Lane;
+use super::messages::{FromLane, Taken, ToLane};
 use super::{Counts, Delivery, Effects, HandleError, Handler, Handlers};
 use crate::event::Event;
 use crate::store::{self, Assignee, Ownership, Store, TemporaryStore};
@@ -86,7 +88,7 @@ fn through_lane<const PURE: bool>(
     let slot = assignment.assign((TOPIC, 0), owner, Some(0), Offset::Offset(0), None);
     let counts = Arc::<Counts>::default();
     let handlers = Handlers::new().on("*", Discard::<PURE>)?;
-    let common = super::common(&options, handlers, store, Arc::default(), Arc::clone(&counts))?;
+    let common = Common::new(&options, handlers, store, Arc::default(), Arc::clone(&counts))?;
 
     let (to_lane, reports, lane) = start_lane(runtime, common);
     let taken = Taken { topic: TOPIC, partition: 0, owner, deferred: Vec::new(), answered: Vec::new() };

@@ -27,6 +27,7 @@
 mod assignment;
 mod blocked_keys;
 mod brake;
+mod common;
 #[cfg(any(test, feature = "cost"))]
 #[doc(hidden)]
 pub mod cost;
@@ -35,22 +36,20 @@ mod handler;
 mod handlers;
 mod key_queues;
 mod lane;
+mod messages;
 mod outcome;
 mod pauses;
 mod poll;
 mod rebalance;
 mod recent;
 mod retry;
+mod running;
 mod threads;
 mod tracker;
 mod window;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-use futures_util::future::{join_all, select_all};
-use tokio::sync::{Notify, Semaphore};
 
 pub use self::counts::{Counts, Summary};
 pub(crate) use self::handler::AnyHandler;
@@ -60,14 +59,9 @@ pub use self::retry::RetryPolicy;
 // With these a handler says what it wants: whoever writes one finds all in one place.
 pub use crate::store::{Effects, Migration, Schema, Statement, Value};
 
-use self::brake::SharedBrake;
-use self::key_queues::Load;
-use self::lane::Common;
-use self::pauses::SharedPauses;
-use self::threads::Threads;
+use self::running::Running;
 use crate::client::{Connection, Group};
-use crate::relay::Relay;
-use crate::store::{self, Store, StoreUrl, until_available};
+use crate::store::StoreUrl;
 use crate::topic::Topic;
 
 /// How the runtime works. The defaults are those of service-b.
@@ -181,112 +175,14 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<Summary> {
     let mut shutdown = std::pin::pin!(shutdown);
-    let schemas = handlers.schemas();
-    let store = tokio::select! {
-        store = until_available("be opened", || Box::pin(store::open(&options.store, &schemas))) => store?,
+    let mut running = tokio::select! {
+        running = Running::start(connection, options, handlers, Arc::clone(&counts)) => running?,
         () = &mut shutdown => return Ok(counts.summary()),
     };
-    let relay = Relay::start(connection, Arc::clone(&store))?;
-    let (handlers, for_commands) = handlers.split();
-    let (deadline, until_caught_up) = (options.shutdown_deadline, options.until_caught_up);
-    let of_events = common(&options, handlers, Arc::clone(&store), relay.bell(), Arc::clone(&counts))?;
-    let of_events = Arc::new(of_events);
-    // Before the first event: what was paused when the last run ended stays so.
-    tokio::select! {
-        looked = pauses::look(&of_events.pauses, &*store, &options.group.id) => looked?,
-        () = &mut shutdown => return Ok(counts.summary()),
-    }
-    let mut parts = Vec::with_capacity(2);
-    if let Some(of_commands) = options.of_commands() {
-        // Counted are events.
-        let common = common(&of_commands, for_commands, Arc::clone(&store), relay.bell(), Arc::default())?;
-        let common = Common { answers_as: Some(options.group.id.clone()), ..common };
-        parts.push(Threads::start(connection, of_commands, Arc::new(common))?);
-    }
-    let mut watching = tokio::task::JoinSet::new();
-    watching.spawn(pauses::watch(Arc::clone(&of_events), store, options.group.id.clone()));
-    parts.push(Threads::start(connection, options, of_events)?);
-
     let ended = tokio::select! {
-        (ended, ..) = select_all(parts.iter_mut().map(|part| Box::pin(part.end()))) => match ended {
-            Some(result) => result,
-            None => anyhow::bail!("a lane broke off: a bug. What was not settled is handled by the next run"),
-        },
+        ended = running.end() => ended,
         () = shutdown => Ok(()),
     };
-    let stopped = join_all(parts.iter_mut().map(Threads::stop));
-    let Ok(stopped) = tokio::time::timeout(deadline + COMMIT, stopped).await else {
-        ended?;
-        tracing::warn!("the Kafka client did not commit in time: the last events may be handled again");
-        return Ok(counts.summary());
-    };
-    let result = ended.and_then(|()| stopped.into_iter().collect::<anyhow::Result<()>>());
-    if tokio::time::timeout(LANES, join_all(parts.iter_mut().map(Threads::lanes_end))).await.is_err() {
-        tracing::warn!("a handler blocks its thread: it is left behind");
-    }
-    if until_caught_up && tokio::time::timeout(deadline, relay.drained()).await.is_err() {
-        tracing::warn!("the outbox is not empty: what is left in it is published by the next run");
-    }
-    relay.stop(deadline).await;
-    result?;
-    if tokio::time::timeout(CLOSE, join_all(parts.iter_mut().map(Threads::closed))).await.is_err() {
-        tracing::warn!("left without telling the group: the others notice after the session timeout");
-    }
+    running.stop(ended).await?;
     Ok(counts.summary())
-}
-
-/// How long the last commit may take, after the deadline for what is under way.
-const COMMIT: Duration = Duration::from_secs(10);
-/// How long lanes may take to end, once they have nothing to do.
-const LANES: Duration = Duration::from_secs(3);
-/// How long leaving the group may take.
-const CLOSE: Duration = Duration::from_secs(3);
-
-/// The dead-letter topic of each topic.
-fn dead_letters(options: &Options) -> anyhow::Result<HashMap<String, Topic>> {
-    let of = |topic: &Topic| Ok((topic.to_string(), topic.dead_letters(&options.group.id)?));
-    options.topics.iter().map(of).collect()
-}
-
-/// How many keys have to fail, without a success in between, before it is called an outage.
-const OUTAGE_KEYS: usize = 5;
-const FIRST_PROBE: Duration = Duration::from_secs(1);
-const LONGEST_PROBE: Duration = Duration::from_secs(60);
-
-fn common(
-    options: &Options,
-    handlers: Handlers,
-    store: Arc<dyn Store>,
-    relay: Arc<Notify>,
-    counts: Arc<Counts>,
-) -> anyhow::Result<Common> {
-    let settings = brake::Settings {
-        keys: OUTAGE_KEYS,
-        first_pause: FIRST_PROBE,
-        longest_pause: LONGEST_PROBE,
-        longest_attempt: options.handler_timeout.saturating_add(Duration::from_secs(1)),
-        concurrency: options.concurrency,
-    };
-    let topics = options.topics.iter().map(ToString::to_string).collect();
-    Ok(Common {
-        pauses: SharedPauses::new(topics, handlers.patterns().map(ToString::to_string).collect()),
-        brake: SharedBrake::new(settings, handlers.len()),
-        handlers,
-        unhandled: options.unhandled,
-        retry: options.retry,
-        handler_timeout: options.handler_timeout,
-        // A quarter of the window: it opens again at half, and one slow key must not keep it from there.
-        key_bound: Load { events: (options.window / 4).max(1), bytes: (options.window_bytes / 4).max(1) },
-        deferred_max: options.deferred_max,
-        on_dead: options.on_dead,
-        every_event_has_a_row: options.delivery == Delivery::EffectivelyOnce,
-        permits: Arc::new(Semaphore::new(options.concurrency)),
-        concurrency: options.concurrency,
-        group: options.group.id.clone(),
-        answers_as: None,
-        store,
-        dead_letters: dead_letters(options)?,
-        relay,
-        counts,
-    })
 }

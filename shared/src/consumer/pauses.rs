@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::lane::Common;
+use super::common::Common;
 use crate::store::{Pausable, Pause, Store, StoreError, until_available};
 use crate::telemetry::Printable;
 

@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Options;
-use super::lane::{Common, Lane};
+use super::common::Common;
+use super::lane::Lane;
 use super::poll::PollThread;
 use crate::client::Connection;
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::consumer::Key;
 use crate::consumer::assignment::Assignment;
-use crate::consumer::lane::Incoming;
+use crate::consumer::messages::Incoming;
 use crate::consumer::recent::Seen;
 use crate::consumer::tracker::Received;
 use crate::event::NewEvent;

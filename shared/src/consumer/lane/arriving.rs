@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::Lane;
 use super::deferring::instant_of;
 use super::settling::Then;
 use super::under_way::{Read, Work};
-use super::{FromLane, Incoming, Lane};
 use crate::consumer::brake::Permission;
 use crate::consumer::key_queues::Room;
+use crate::consumer::messages::{FromLane, Incoming};
 use crate::event::{Arrived, Undecodable, decode};
 use crate::record::Record;
 use crate::store::{Status, Step, Wait};

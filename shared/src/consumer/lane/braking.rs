@@ -1,5 +1,7 @@
 //! What starts, and when: as many as there are permits, and as the brake lets them.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -17,6 +19,13 @@ impl Lane {
     pub(super) fn may_have_ready(&self) -> bool {
         self.beginning.has_begun()
             || (self.queues.has_ready() && !self.is_braked && self.beginning.has_room())
+    }
+
+    pub(super) fn has_permit(&mut self) -> bool {
+        if self.permit.is_none() {
+            self.permit = Arc::clone(&self.common.permits).try_acquire_owned().ok();
+        }
+        self.permit.is_some()
     }
 
     pub(super) fn start_ready(&mut self) {

@@ -8,11 +8,12 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::Lane;
 use super::settling::Then;
 use super::under_way::Work;
-use super::{FromLane, Lane, Taken};
 use crate::consumer::blocked_keys::Next;
 use crate::consumer::key_queues::Room;
+use crate::consumer::messages::{FromLane, Taken};
 use crate::consumer::{Key, SlotId};
 use crate::record::Record;
 use crate::store::{DeferredRow, Loaded, RowId, Step, Store, StoreError, Wait, Waiting, until_available};

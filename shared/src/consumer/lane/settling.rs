@@ -5,9 +5,10 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
+use super::Lane;
 use super::under_way::Work;
 use crate::consumer::{Key, SlotId};
-use crate::store::{Settlement, Store, StoreError, Verdict, until_available};
+use crate::store::{Settlement, Step, Store, StoreError, Verdict, until_available};
 
 /// How many outcomes go into the ledger at once. More would save little, and with slow effects might never end in time.
 const MOST: usize = 2_000;
@@ -111,5 +112,45 @@ impl Settling {
                 self.add(unsettled, settlement);
             }
         }
+    }
+}
+
+impl Lane {
+    pub(super) fn settle(&mut self, work: Work, step: Step, then: Then, holds_key: bool) {
+        let settlement = self.settlement(&work, step);
+        self.unsettled(work, settlement, then, holds_key);
+    }
+
+    pub(super) fn settlement(&self, work: &Work, step: Step) -> Option<Settlement> {
+        Some(Settlement {
+            reply: if self.common.answers_as.is_some() { self.reply(work, &step) } else { None },
+            owner: self.slots.owner(work.slot)?,
+            arrived: work.arrived.clone(),
+            conflicting: work.is_conflicting,
+            row: work.row.or(work.new_row.map(|row| (row, 0))),
+            attempts: work.attempts,
+            step,
+        })
+    }
+
+    /// `None` for a slot that was let go meanwhile: its next owner sees to the event.
+    pub(super) fn unsettled(
+        &mut self,
+        work: Work,
+        settlement: Option<Settlement>,
+        then: Then,
+        holds_key: bool,
+    ) {
+        let Some(settlement) = settlement else { return };
+        if holds_key {
+            self.queues.started(work.key, work.slot);
+        }
+        let publishes = match &settlement.step {
+            Step::Handled { events, .. } => !events.is_empty(),
+            Step::Dead { .. } => true,
+            Step::Handling | Step::Deferred { .. } | Step::Expired => false,
+        } || settlement.reply.is_some();
+        let proves = matches!(&settlement.step, Step::Handled { effects, .. } if !effects.is_empty());
+        self.settling.add(Unsettled { work, then, holds_key, publishes, proves }, settlement);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Taken;
 use super::under_way::Work;
+use crate::consumer::messages::Taken;
 use crate::consumer::{Key, SlotId};
 use crate::store::{Ownership, UpTo};
 

@@ -5,14 +5,22 @@ mod operators;
 mod pausing;
 mod random;
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use super::*;
-use crate::consumer::Handler;
-use crate::consumer::brake::Settings;
-use crate::record::{Origin, RecordBuilder};
-use crate::store::{RowId, Status, Waiting};
+use crate::consumer::brake::{Settings, SharedBrake};
+use crate::consumer::key_queues::Load;
+use crate::consumer::messages::{Incoming, Taken};
+use crate::consumer::pauses::SharedPauses;
+use crate::consumer::{Counts, Effects, HandleError, Handler, Handlers, Key, RetryPolicy, Unhandled};
+use crate::event::Event;
+use crate::record::{Origin, Record, RecordBuilder};
+use crate::store::{DeferredRow, Ownership, RowId, Status, Store, UpTo, Waiting};
 
 use self::ledger::{Ledger, REFUSED, REFUSED_ONCE, TAKEN};
 

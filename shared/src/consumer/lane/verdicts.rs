@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use super::Lane;
+use super::handling::CONFLICT;
 use super::settling::{Then, Unsettled};
 use super::under_way::Work;
-use super::{FromLane, Key, Lane};
-use crate::consumer::SlotId;
 use crate::consumer::blocked_keys::Next;
 use crate::consumer::key_queues::Room;
+use crate::consumer::messages::FromLane;
+use crate::consumer::{Key, SlotId};
 use crate::store::{Refusal, RowId, Step, Verdict, Wait};
 
 use super::deferring::instant_of;
@@ -62,7 +64,7 @@ impl Lane {
                     self.queues.done(work.key);
                 }
                 let work = Work { is_conflicting: true, ..work };
-                self.bury(work, super::CONFLICT.to_owned(), holds_on);
+                self.bury(work, CONFLICT.to_owned(), holds_on);
             }
             Verdict::Refused(refusal) => self.refused(unsettled, &refusal, behind),
             Verdict::Fenced => self.fenced(&unsettled.work),

@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::PollThread;
 use crate::consumer::SlotId;
-use crate::consumer::lane::{FromLane, ToLane};
+use crate::consumer::messages::{FromLane, ToLane};
 use crate::consumer::rebalance::Change;
 use crate::topic::Topic;
 

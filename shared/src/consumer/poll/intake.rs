@@ -6,7 +6,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::consumer::Key;
 use crate::consumer::assignment::Assignment;
-use crate::consumer::lane::{Incoming, ToLane};
+use crate::consumer::messages::{Incoming, ToLane};
 use crate::consumer::recent::Seen;
 use crate::consumer::tracker::Received;
 use crate::raw::{self, Fetched};

@@ -14,7 +14,7 @@ use super::PollThread;
 use super::handover::names;
 use super::refusal::refusal;
 use super::watch::Watched;
-use crate::consumer::lane::{Taken, ToLane};
+use crate::consumer::messages::{Taken, ToLane};
 use crate::consumer::{Delivery, OnDead};
 use crate::store::{Assigned, Assignee, StoreError};
 

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::PollThread;
 use crate::consumer::SlotId;
-use crate::consumer::lane::{Changed, ToLane};
+use crate::consumer::messages::{Changed, ToLane};
 use crate::store::{Change, RowId, StoreError};
 
 /// How often it is asked: an operator waits for less than a second.
