@@ -11,6 +11,7 @@ use crate::harness::{Process, Scenario, Signal, Test, eventually, printed, scena
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         scenario!(kill_9_of_service_b_loses_nothing),
+        scenario!(a_member_that_was_killed_is_waited_for_unless_it_comes_back_by_name, StaticMembers),
         scenario!(service_b_stopped_in_a_batch_goes_on_exactly_there),
         scenario!(slow_handlers_are_finished_before_the_end),
         scenario!(a_member_that_stood_still_too_long_gives_way),
@@ -102,6 +103,40 @@ fn kill_9_of_service_b_loses_nothing(test: &Test) {
     let all = all(&[first, second]);
     assert_none_lost(&all, COUNT);
     assert_in_order_per_key(&all);
+}
+
+/// Catches: an operator who sees a service stand still after a crash and nothing that says why, a name that does not spare
+/// the wait.
+fn a_member_that_was_killed_is_waited_for_unless_it_comes_back_by_name(test: &Test) {
+    const EACH: usize = 100;
+    let topic = test.topic(3);
+    let mut sent = 0;
+    let mut goes_on = |member: &Process| {
+        test.records.send(topic, &numbered("ok", sent, EACH, 10));
+        sent += EACH;
+        let newest = || handled(printed(member)).into_iter().map(|(_, number)| number).max();
+        eventually(soon(), "it goes on", || (newest() == Some(sent - 1)).then_some(()));
+    };
+    let killed = |mut member: Process| {
+        member.signal(Signal::Kill);
+        assert_eq!(member.exit_code(soon()), None);
+    };
+    let first = test.scripted(&[]);
+    goes_on(&first);
+    killed(first);
+    let mut second = test.scripted(&[]);
+    second.wait_for_line("gives out no partitions yet", soon());
+    goes_on(&second);
+    assert_eq!(second.stop(soon()), Some(0));
+
+    // Longer than anything is waited for here.
+    let named = || test.scripted(&["--instance-id", "one", "--kafka", "session.timeout.ms=60000"]);
+    let first = named();
+    goes_on(&first);
+    killed(first);
+    let second = named();
+    goes_on(&second);
+    assert!(!second.stderr().concat().contains("gives out no partitions yet"));
 }
 
 /// A process that stands still in the middle of writing to a file holds it, and nobody else can take it: one that stands

@@ -49,6 +49,8 @@ const STORE_EVERY: Duration = Duration::from_millis(50);
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// How long the group may take to say what the store has said already: longer than a session lasts.
 const FENCED_FOR: Duration = Duration::from_secs(30);
+/// How long the group may take to give this member an answer before that is worth a line.
+const TELL_WAITING: Duration = Duration::from_secs(5);
 /// How long nothing may arrive before the end of a backlog counts as reached: behind its last record there may
 /// be offsets that hold none (transaction markers, compaction).
 const QUIET: Duration = Duration::from_secs(5);
@@ -66,6 +68,8 @@ pub(super) struct PollThread {
     heard_at: Instant,
     /// Whether the group has answered at all, be it with no partition.
     assigned: bool,
+    /// Since when the group is waited for; `None` once that was said.
+    waits_since: Option<Instant>,
     runtime: Handle,
     /// When the store, or the broker, was last asked about partitions that are to be taken over.
     asked_at: Option<Instant>,
@@ -105,6 +109,7 @@ impl PollThread {
             stored_at: now,
             heard_at: now,
             assigned: false,
+            waits_since: Some(now),
             runtime: Handle::current(),
             asked_at: None,
             taking: None,
@@ -168,11 +173,25 @@ impl PollThread {
                 break;
             }
         }
+        self.tell_waiting();
         self.prune();
         self.watch();
         self.check_fenced()?;
         self.check_paused()?;
         self.failed.clone().map_or(Ok(()), |error| Err(anyhow::Error::new(error).context("the store failed")))
+    }
+
+    /// A group waits for a member that died until its session is over. Who was started in its place stands still
+    /// meanwhile, and an operator should see why.
+    fn tell_waiting(&mut self) {
+        let is_unanswered = !self.assigned && self.taking.is_none() && self.asked_at.is_none();
+        if is_unanswered && self.waits_since.take_if(|since| since.elapsed() > TELL_WAITING).is_some() {
+            tracing::info!(
+                "group {} gives out no partitions yet: a member that was killed is waited for until its session is over \
+                 (session.timeout.ms), unless it comes back under the same --instance-id",
+                self.options.group.id
+            );
+        }
     }
 
     /// Takes what has arrived, up to a batch, and hands it to the lanes.
