@@ -1,14 +1,16 @@
 //! The poll thread: owns the Kafka consumer, never runs a handler, and is the one place that stores offsets.
 
+mod caught_up;
 mod handover;
 mod intake;
 mod refusal;
+mod standstill;
 mod take_over;
 mod watch;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -23,7 +25,7 @@ use tokio::task::JoinHandle;
 
 use self::intake::Intake;
 use self::refusal::refusal;
-use self::take_over::{ANSWER, Taking};
+use self::take_over::Taking;
 use self::watch::Watch;
 use super::assignment::Assignment;
 use super::common::Common;
@@ -32,7 +34,7 @@ use super::rebalance::{Change, Changes};
 use super::{Options, SlotId};
 use crate::client::Connection;
 use crate::raw::{BatchConsumer, FetchError, Fetched};
-use crate::store::{Pausable, Pause, StoreError};
+use crate::store::StoreError;
 use crate::topic::Topic;
 
 /// Records are handed to the lanes at the latest when there are so many.
@@ -47,13 +49,6 @@ const BEFORE_PAUSE: Duration = Duration::from_millis(100);
 const STORE_EVERY: Duration = Duration::from_millis(50);
 /// How often rows of the ledger are deleted that nobody will ask for again.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
-/// How long the group may take to say what the store has said already: longer than a session lasts.
-const FENCED_FOR: Duration = Duration::from_secs(30);
-/// How long the group may take to give this member an answer before that is worth a line.
-const TELL_WAITING: Duration = Duration::from_secs(5);
-/// How long nothing may arrive before the end of a backlog counts as reached: behind its last record there may
-/// be offsets that hold none (transaction markers, compaction).
-const QUIET: Duration = Duration::from_secs(5);
 
 pub(super) struct PollThread {
     consumer: BatchConsumer<Changes>,
@@ -181,19 +176,6 @@ impl PollThread {
         self.failed.clone().map_or(Ok(()), |error| Err(anyhow::Error::new(error).context("the store failed")))
     }
 
-    /// A group waits for a member that died until its session is over. Who was started in its place stands still
-    /// meanwhile, and an operator should see why.
-    fn tell_waiting(&mut self) {
-        let is_unanswered = !self.assigned && self.taking.is_none() && self.asked_at.is_none();
-        if is_unanswered && self.waits_since.take_if(|since| since.elapsed() > TELL_WAITING).is_some() {
-            tracing::info!(
-                "group {} gives out no partitions yet: a member that was killed is waited for until its session is over \
-                 (session.timeout.ms), unless it comes back under the same --instance-id",
-                self.options.group.id
-            );
-        }
-    }
-
     /// Takes what has arrived, up to a batch, and hands it to the lanes.
     fn poll(&mut self, wait: Duration) -> anyhow::Result<()> {
         // What was heard is acted on before anything is waited for.
@@ -290,33 +272,6 @@ impl PollThread {
         }
     }
 
-    /// Another member has taken a partition over in the store. The group says so to this one, too, before long; where it
-    /// does not, nothing of the partition would ever be handled again.
-    fn check_fenced(&mut self) -> anyhow::Result<()> {
-        self.fenced.retain(|(slot, _)| self.assignment.has(*slot));
-        let since = self.fenced.iter().find(|(_, since)| since.elapsed() > FENCED_FOR);
-        anyhow::ensure!(
-            since.is_none(),
-            "another process has taken over a partition in the store, and the group goes on giving it to this one. Started \
-             again, this one takes it back; if that repeats, two clusters or groups of the same name share one store: give \
-             each its own"
-        );
-        Ok(())
-    }
-
-    /// Who ends when a backlog is handled would wait for an operator, and whoever waits for the end would not know why.
-    fn check_paused(&self) -> anyhow::Result<()> {
-        let Some(Pause { what, name, since }) = self.common.pauses.first() else { return Ok(()) };
-        anyhow::ensure!(
-            !self.options.until_caught_up,
-            "the {} {name} is paused since {since:.0}, so that --until-caught-up would not come to its end: resume it first, \
-             see `service-b {} list`",
-            what.as_str(),
-            if what == Pausable::Topic { "streams" } else { "handlers" }
-        );
-        Ok(())
-    }
-
     /// Has rows deleted that nobody will ask for again, now and then, while everything else goes on.
     fn prune(&mut self) {
         let is_busy = self.pruning.as_ref().is_some_and(|pruning| !pruning.is_finished());
@@ -363,35 +318,5 @@ impl PollThread {
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => false,
         }
-    }
-
-    fn is_over(&mut self) -> bool {
-        self.stop.load(Ordering::Acquire) || (self.options.until_caught_up && self.is_caught_up())
-    }
-
-    fn is_caught_up(&mut self) -> bool {
-        let is_blocked = self.common.counts.has_blocked_keys();
-        let is_held = self.assignment.slots().any(|slot| slot.paused);
-        if is_blocked || is_held || self.assignment.window().events() > 0 {
-            // Nothing may come while there is no room for it: that is no silence.
-            self.heard_at = Instant::now();
-        }
-        if !self.assigned || is_blocked {
-            return false;
-        }
-        let behind = self.assignment.slots().find(|slot| !slot.is_caught_up());
-        let Some(behind) = behind else { return self.assignment.slots().next().is_some() || self.is_quiet() };
-        let (topic, partition) = (behind.topic, behind.partition);
-        if !self.is_quiet() {
-            return false;
-        }
-        // Quiet because that was all, or because the broker is away?
-        let answered = self.consumer.fetch_watermarks(topic, partition, ANSWER).is_ok();
-        self.heard_at = Instant::now();
-        answered
-    }
-
-    fn is_quiet(&self) -> bool {
-        self.heard_at.elapsed() > QUIET
     }
 }
