@@ -10,6 +10,7 @@ use shared::config::{CommonArgs, duration};
 use shared::event::PLAIN_SOURCE;
 use shared::listing::Output;
 use shared::store::StoreUrl;
+use shared::telemetry::LogFormat;
 use shared::topic::Topic;
 
 use crate::command;
@@ -69,9 +70,10 @@ pub enum Asked {
 }
 
 impl Asked {
-    /// What the process's own arguments ask for. Wrong usage ends the process with exit code 2.
-    pub fn from_args() -> Self {
-        let cli = shared::config::parse::<Cli>();
+    /// What the process's own arguments ask for, and how log lines are to look. Wrong usage ends the process with exit
+    /// code 2.
+    pub fn from_args() -> (Self, LogFormat) {
+        let (cli, log_format) = shared::config::parse::<Cli>();
         let asked = match cli.command {
             Some(Wanted::Command(verb)) => Self::Command(verb),
             Some(Wanted::Cancel(cancel)) => Self::Command((*cancel).into()),
@@ -87,7 +89,7 @@ impl Asked {
         if let Err(reason) = checked {
             Cli::command().error(ErrorKind::ArgumentConflict, reason).exit()
         }
-        asked
+        (asked, log_format)
     }
 }
 

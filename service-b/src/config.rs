@@ -10,6 +10,7 @@ use shared::config::{CommonArgs, duration};
 use shared::consumer::{Delivery, Handlers, OnDead, Options, RetryPolicy, Unhandled};
 use shared::listing::Output;
 use shared::store::StoreUrl;
+use shared::telemetry::LogFormat;
 use shared::topic::Topic;
 
 use crate::handlers::{self, Statistics};
@@ -220,17 +221,19 @@ pub enum OnMissingOffsets {
 const LONGEST_DEADLINE: Duration = Duration::from_secs(45);
 
 impl Asked {
-    /// What the process's own arguments ask for. Wrong usage ends the process with exit code 2.
-    pub fn from_args() -> Self {
-        let config = match shared::config::parse::<Cli>() {
+    /// What the process's own arguments ask for, and how log lines are to look. Wrong usage ends the process with exit
+    /// code 2.
+    pub fn from_args() -> (Self, LogFormat) {
+        let (cli, log_format) = shared::config::parse::<Cli>();
+        let config = match cli {
             Cli { command: Some(Command::Tool(tool)), .. } => match tool.check() {
-                Ok(()) => return Self::Tool(tool),
+                Ok(()) => return (Self::Tool(tool), log_format),
                 Err(reason) => Cli::command().error(ErrorKind::ArgumentConflict, reason).exit(),
             },
             cli => cli.into_config(),
         };
         match config.check().and_then(|()| config.handlers()) {
-            Ok(handlers) => Self::Run(Box::new(config), handlers),
+            Ok(handlers) => (Self::Run(Box::new(config), handlers), log_format),
             Err(reason) => Cli::command().error(ErrorKind::ValueValidation, format!("{reason:#}")).exit(),
         }
     }

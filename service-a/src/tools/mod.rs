@@ -6,13 +6,12 @@ mod events;
 mod sources;
 
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Subcommand};
+use shared::config::LogArgs;
 use shared::listing::Output;
 use shared::manual::{Completions, Man};
 use shared::store::StoreUrl;
-use shared::telemetry::LogFormat;
 
 use crate::config::Cli;
 
@@ -55,13 +54,9 @@ pub struct OutboxArgs {
     #[arg(long, env = "SERVICE_A_OUTPUT", value_enum, default_value_t = Output::Text)]
     pub output: Output,
 
-    /// A TOML file of settings, named as the flags are
-    #[arg(long, env = "CONFIG_FILE", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
-    /// How log lines look; `RUST_LOG` chooses what is logged
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
-    pub log_format: LogFormat,
+    /// The file of settings, and logs.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 impl OutboxArgs {
@@ -76,11 +71,6 @@ impl OutboxArgs {
 }
 
 impl Tool {
-    /// How its log lines look.
-    pub fn log_format(&self) -> LogFormat {
-        self.outbox().map_or(LogFormat::Human, |args| args.log_format)
-    }
-
     /// What no single flag can know.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use shared::config::FILTER;
 use shared::desk::{Deed, Filter, Status};
 use shared::listing;
-use shared::telemetry::{LogFormat, Printable};
+use shared::telemetry::Printable;
 
 use super::act::Act;
 use super::filter::{FilterArgs, PageArgs};
@@ -121,18 +121,6 @@ pub struct Export {
 }
 
 impl Verb {
-    pub(super) fn log_format(&self) -> LogFormat {
-        let store = match self {
-            Self::List(list) => &list.store,
-            Self::Reasons(reasons) => &reasons.store,
-            Self::Show(show) => &show.store,
-            Self::Export(export) => &export.store,
-            Self::Redrive(redrive) => &redrive.store,
-            Self::Park(act) => &act.store,
-        };
-        store.common.log_format
-    }
-
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
             Self::List(list) => list.which.filter().check(),

@@ -5,7 +5,7 @@ use std::io;
 use clap::{Args, Subcommand};
 use shared::config::FILTER;
 use shared::desk::{Deed, Status};
-use shared::telemetry::{LogFormat, Printable};
+use shared::telemetry::Printable;
 
 use super::act::Act;
 use super::confirm::confirm;
@@ -85,15 +85,6 @@ pub struct List {
 }
 
 impl Verb {
-    pub(super) fn log_format(&self) -> LogFormat {
-        match self {
-            Self::Get(get) => get.store.common.log_format,
-            Self::List(list) => list.store.common.log_format,
-            Self::Cancel(act) | Self::Retry(act) => act.store.common.log_format,
-            Self::Delete(delete) => delete.act.store.common.log_format,
-        }
-    }
-
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
             Self::Get(_) | Self::Cancel(_) | Self::Retry(_) | Self::Delete(_) => Ok(()),

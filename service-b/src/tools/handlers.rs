@@ -6,7 +6,6 @@ use shared::consumer::Handlers;
 use shared::event::Pattern;
 use shared::listing::{self, Row};
 use shared::store::{Pausable, Pause};
-use shared::telemetry::LogFormat;
 
 use super::StoreArgs;
 use super::pausing::{self, Pausing};
@@ -61,13 +60,6 @@ impl Row for Registered {
 }
 
 impl Verb {
-    pub(super) fn log_format(&self) -> LogFormat {
-        match self {
-            Self::List(list) => list.store.common.log_format,
-            Self::Pause(pausing) | Self::Resume(pausing) => pausing.store.common.log_format,
-        }
-    }
-
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::List(list) => list.run().await,

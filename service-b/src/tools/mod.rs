@@ -10,7 +10,6 @@ mod events;
 mod filter;
 mod groups;
 mod handlers;
-mod kafka;
 mod pausing;
 mod records;
 mod redrive;
@@ -19,14 +18,13 @@ mod show;
 mod streams;
 
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Subcommand};
+use shared::config::LogArgs;
 use shared::desk::{Desk, Operator};
 use shared::listing::Output;
 use shared::manual::{Completions, Man};
 use shared::store::StoreUrl;
-use shared::telemetry::LogFormat;
 
 use crate::config::Cli;
 
@@ -90,13 +88,9 @@ pub struct ToolArgs {
     #[arg(long, env = "SERVICE_B_OUTPUT", value_enum, default_value_t = Output::Text)]
     pub output: Output,
 
-    /// A TOML file of settings, named as the flags are
-    #[arg(long, env = "CONFIG_FILE", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
-    /// How log lines look; `RUST_LOG` chooses what is logged
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
-    pub log_format: LogFormat,
+    /// The file of settings, and logs.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 impl StoreArgs {
@@ -114,19 +108,6 @@ impl StoreArgs {
 }
 
 impl Tool {
-    /// How its log lines look.
-    pub fn log_format(&self) -> LogFormat {
-        match self {
-            Self::Events(verb) => verb.log_format(),
-            Self::DeadLetters(verb) => verb.log_format(),
-            Self::Handlers(verb) => verb.log_format(),
-            Self::Completions(_) | Self::Man(_) => LogFormat::Human,
-            Self::Streams(verb) => verb.log_format(),
-            Self::Groups(verb) => verb.log_format(),
-            Self::Records(verb) => verb.log_format(),
-        }
-    }
-
     /// What no single flag can know.
     ///
     /// # Errors

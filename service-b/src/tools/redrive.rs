@@ -44,7 +44,7 @@ pub struct Redrive {
     unfinished: Option<Unfinished>,
 
     #[command(flatten)]
-    pub(super) store: super::StoreArgs,
+    store: super::StoreArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
