@@ -7,13 +7,13 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use shared::client::{Connection, Group, GroupProtocol, Property, TopicSpec};
 use shared::config::{CommonArgs, duration};
-use shared::consumer::{Delivery, Handlers, OnDead, Options, RetryPolicy, Unhandled};
+use shared::consumer::{Delivery, Handlers, OnDead, Options, RetryPolicy};
 use shared::listing::Output;
 use shared::store::StoreUrl;
 use shared::telemetry::LogFormat;
 use shared::topic::Topic;
 
-use crate::handlers::{self, Statistics};
+use crate::handlers::HandlingArgs;
 use crate::tools::Tool;
 
 /// Subscribes to Kafka topics and handles their events
@@ -80,23 +80,9 @@ pub struct Config {
     #[arg(long, env = "SERVICE_B_GROUP", default_value = "service-b")]
     pub group: String,
 
-    /// Which handler is for which event types: `*`, `com.example.*`, or one type; repeatable
-    #[arg(
-        long = "handle",
-        env = "SERVICE_B_HANDLE",
-        value_delimiter = ',',
-        default_value = "*=log",
-        value_name = "PATTERN=NAME"
-    )]
-    pub handle: Vec<String>,
-
-    /// The number that the handler `statistics` sums up: a field of the JSON data, or a path such as `order.total`
-    #[arg(long, env = "SERVICE_B_STATISTICS_FIELD", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub statistics_field: Option<String>,
-
-    /// What happens to events that no handler is for
-    #[arg(long, env = "SERVICE_B_UNHANDLED", value_enum, default_value_t = Unhandled::DeadLetter)]
-    pub unhandled: Unhandled,
+    /// Which handlers there are.
+    #[command(flatten)]
+    pub handling: HandlingArgs,
 
     /// Take commands by the topic `GROUP.commands`; never with --until-caught-up, which ends and answers nobody
     #[arg(long, env = "SERVICE_B_COMMANDS", value_enum, default_value_t = Commands::On)]
@@ -232,7 +218,7 @@ impl Asked {
             },
             cli => cli.into_config(),
         };
-        match config.check().and_then(|()| config.handlers()) {
+        match config.check().and_then(|()| config.handling.handlers(&config.group)) {
             Ok(handlers) => (Self::Run(Box::new(config), handlers), log_format),
             Err(reason) => Cli::command().error(ErrorKind::ValueValidation, format!("{reason:#}")).exit(),
         }
@@ -240,15 +226,6 @@ impl Asked {
 }
 
 impl Config {
-    /// The handlers that the settings name.
-    ///
-    /// # Errors
-    /// See [`handlers::from_settings`].
-    pub fn handlers(&self) -> anyhow::Result<Handlers> {
-        let statistics = Statistics::new(&self.group, self.statistics_field.as_deref());
-        handlers::from_settings(&self.handle, &statistics)
-    }
-
     /// How to reach Kafka. The embedded broker lets a member join or leave only after a session timeout, so
     /// that with it the timeout is short.
     pub fn connection(&self) -> Connection {
@@ -328,7 +305,7 @@ impl Config {
             deferred_max: self.deferred_max as usize,
             on_dead: self.on_dead,
             dedupe_for: self.dedupe_for,
-            unhandled: self.unhandled,
+            unhandled: self.handling.unhandled,
             until_caught_up: self.until_caught_up,
             shutdown_deadline: self.shutdown_deadline,
         })
