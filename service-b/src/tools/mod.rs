@@ -2,7 +2,6 @@
 //!
 //! A file for each noun; its verbs are an enum with a documented variant each, as `--help` shows them.
 
-mod act;
 mod confirm;
 mod dead_letters;
 mod describe;
@@ -10,6 +9,7 @@ mod events;
 mod filter;
 mod groups;
 mod handlers;
+mod one_event;
 mod pausing;
 mod records;
 mod redrive;
