@@ -17,13 +17,13 @@ mod replay;
 mod show;
 mod streams;
 
-use std::io::{self, ErrorKind};
+use std::io;
 
 use clap::{Args, CommandFactory, Subcommand};
 use shared::config::LogArgs;
 use shared::desk::{Desk, Operator};
-use shared::listing::Output;
-use shared::manual::{Completions, Man};
+use shared::listing::{self, Output};
+use shared::manual::Manual;
 use shared::store::StoreUrl;
 
 use crate::config::Cli;
@@ -40,14 +40,9 @@ pub enum Tool {
     /// Which handler is for which event type
     #[command(subcommand)]
     Handlers(handlers::Verb),
-    /// Print what a shell needs to complete commands
-    #[command(
-        after_help = "Example:\n  service-b completions bash > /etc/bash_completion.d/service-b\n  source <(service-b completions zsh)"
-    )]
-    Completions(Completions),
-    /// Print a manual page
-    #[command(after_help = "Example:\n  service-b man > service-b.1\n  service-b man events list | man -l -")]
-    Man(Man),
+    /// What the program prints about itself.
+    #[command(flatten)]
+    Manual(Manual),
     /// Topics: how they flow, pause and resume, delete their records
     #[command(subcommand)]
     Streams(streams::Verb),
@@ -116,12 +111,9 @@ impl Tool {
         match self {
             Self::Events(verb) => verb.check(),
             Self::DeadLetters(verb) => verb.check(),
-            Self::Handlers(_)
-            | Self::Streams(_)
-            | Self::Groups(_)
-            | Self::Records(_)
-            | Self::Completions(_)
-            | Self::Man(_) => Ok(()),
+            Self::Handlers(_) | Self::Streams(_) | Self::Groups(_) | Self::Records(_) | Self::Manual(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -130,23 +122,14 @@ impl Tool {
     /// # Errors
     /// Why not, in one sentence.
     pub async fn run(self) -> anyhow::Result<()> {
-        let done = match self {
+        listing::printed(match self {
             Self::Events(verb) => verb.run().await,
             Self::DeadLetters(verb) => verb.run().await,
             Self::Handlers(verb) => verb.run().await,
             Self::Streams(verb) => verb.run().await,
             Self::Groups(verb) => verb.run().await,
             Self::Records(verb) => verb.run().await,
-            Self::Completions(shell) => shell.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
-            Self::Man(page) => page.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
-        };
-        match done {
-            Err(error) if is_closed(&error) => Ok(()),
-            done => done,
-        }
+            Self::Manual(manual) => manual.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
+        })
     }
-}
-
-fn is_closed(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
