@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
 use shared::config::FILTER;
-use shared::desk::{Deed, Filter, Status};
+use shared::desk::{Filter, Operation, Status};
 use shared::listing;
 
 use super::StoreArgs;
@@ -123,7 +123,7 @@ impl Verb {
             Self::Show(one) => one.show_dead_letter().await,
             Self::Export(export) => export.run().await,
             Self::Redrive(redrive) => redrive.run().await,
-            Self::Park(one) => one.run(Deed::Park).await,
+            Self::Park(one) => one.run(Operation::Park).await,
         }
     }
 }

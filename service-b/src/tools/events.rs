@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use shared::config::FILTER;
-use shared::desk::{Deed, Status};
+use shared::desk::{Operation, Status};
 use shared::telemetry::Printable;
 
 use super::StoreArgs;
@@ -79,8 +79,8 @@ impl Verb {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Get(one) => one.show().await,
-            Self::Cancel(one) => one.run(Deed::Cancel).await,
-            Self::Retry(one) => one.run(Deed::Retry).await,
+            Self::Cancel(one) => one.run(Operation::Cancel).await,
+            Self::Retry(one) => one.run(Operation::Retry).await,
             Self::Delete(delete) => delete.run().await,
             Self::List(list) => {
                 list.page.print(&list.store, &list.filter.of(list.status.iter().copied())).await
@@ -95,7 +95,7 @@ impl Delete {
         if !confirm(&what, self.yes)? {
             return Ok(());
         }
-        self.event.run(Deed::Delete).await?;
+        self.event.run(Operation::Delete).await?;
         self.event.say_what_remains().await
     }
 }

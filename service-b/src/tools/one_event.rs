@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use serde::Serialize;
 use shared::config::FILTER;
-use shared::desk::{Answered, Deed, FullEvent, Status};
+use shared::desk::{Answered, FullEvent, Operation, Status};
 use shared::listing::{self, Output};
 use shared::telemetry::Printable;
 
@@ -95,11 +95,13 @@ impl OneEvent {
     }
 
     /// Does it, and prints the answer: the reason why not is an error.
-    pub(super) async fn run(&self, deed: Deed) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, operation: Operation) -> anyhow::Result<()> {
         let operator = self.store.operator().await?;
-        let answer = operator.act(deed, &self.id, self.source.as_deref()).await?;
+        let answer = operator.act(operation, &self.id, self.source.as_deref()).await?;
         let hint = match &answer {
-            Answered::Unknown if deed == Deed::Cancel => ". With --source it is cancelled when it arrives",
+            Answered::Unknown if operation == Operation::Cancel => {
+                ". With --source it is cancelled when it arrives"
+            }
             _ => "",
         };
         if self.store.common.output == Output::Json {

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 use shared::config::FILTER;
-use shared::desk::{Deed, Operator, Redrive as Asked, Redriven, Status};
+use shared::desk::{Operation, Operator, Redrive as Asked, Redriven, Status};
 use shared::listing::{self, Output};
 
 use super::filter::FilterArgs;
@@ -81,7 +81,7 @@ impl Redrive {
 
     pub(super) async fn run(self) -> anyhow::Result<()> {
         if let Some(id) = self.id {
-            return OneEvent::of(id, self.filter.source(), self.store).run(Deed::Redrive).await;
+            return OneEvent::of(id, self.filter.source(), self.store).run(Operation::Redrive).await;
         }
         let operator = self.store.operator().await?;
         let is_resumed = self.unfinished == Some(Unfinished::Resume);
