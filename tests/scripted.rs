@@ -29,8 +29,8 @@ pub const PURE: &str = "pure";
 /// Runs the service if this process is to be one.
 pub fn asked_for() -> Option<ExitCode> {
     std::env::var_os(ASKED)?;
-    let Asked::Run(config, _) = Asked::from_args() else { return None };
-    telemetry::init(config.common.log_format);
+    let (Asked::Run(config, _), log_format) = Asked::from_args() else { return None };
+    telemetry::init(log_format);
     let output = config.output;
     Some(match run(*config) {
         Ok(summary) => report::close(&summary, None, output),

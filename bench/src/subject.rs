@@ -86,7 +86,7 @@ impl Subject {
     fn default_consumer(&self) -> anyhow::Result<StreamConsumer> {
         let group = self.group.as_deref().unwrap_or_default();
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.common.bootstrap_servers).set("group.id", group);
+        config.set("bootstrap.servers", &self.common.kafka.bootstrap_servers).set("group.id", group);
         config.set("auto.offset.reset", "earliest").set("enable.auto.offset.store", "false");
         Ok(config.create()?)
     }

@@ -91,3 +91,30 @@ impl Handler for Counted {
         Ok(effects)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Command, CommandFactory};
+
+    fn variables(command: &Command) -> BTreeSet<String> {
+        let own = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
+        let own: BTreeSet<String> = own.map(str::to_owned).collect();
+        command.get_subcommands().map(variables).fold(own, |all, some| &all | &some)
+    }
+
+    /// Catches: a variable that `.env.example` leaves out, and one that no flag knows any more.
+    #[test]
+    fn the_example_names_every_variable() {
+        let is_name = |text: &&str| text.chars().all(|c| c == '_' || c.is_ascii_uppercase());
+        let lines = include_str!("../../.env.example").lines();
+        let assigned = lines.filter_map(|line| Some(line.trim_start_matches('#').split_once('=')?.0));
+        let mut named: BTreeSet<String> = assigned.filter(is_name).map(str::to_owned).collect();
+        assert!(named.remove("RUST_LOG"), "no flag has it, and both services read it");
+        let known =
+            &variables(&service_a::config::Cli::command()) | &variables(&service_b::config::Cli::command());
+        let differing: Vec<&String> = named.symmetric_difference(&known).collect();
+        assert!(differing.is_empty(), "{differing:?}");
+    }
+}

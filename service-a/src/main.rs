@@ -12,11 +12,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let asked = Asked::from_args();
+    let (asked, log_format) = Asked::from_args();
     match &asked {
-        Asked::Publish(config) => telemetry::init(config.common.log_format),
-        Asked::Command(verb) => telemetry::init_answering(verb.log_format()),
-        Asked::Tool(tool) => telemetry::init_answering(tool.log_format()),
+        Asked::Publish(_) => telemetry::init(log_format),
+        Asked::Command(_) | Asked::Tool(_) => telemetry::init_answering(log_format),
     }
     match (asked, shutdown::signalled()) {
         (Asked::Publish(config), Ok(signal)) => publish(*config, signal).await,

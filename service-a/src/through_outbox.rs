@@ -64,22 +64,7 @@ pub(crate) async fn publish(
     };
     let outbox = outbox.with_context(|| format!("cannot use the outbox {url}"))?;
     let pace = Pace::of(config, source.is_counter());
-    let (event, unit) = (source.blank(config), source.unit());
-    let mut round = Loop {
-        name: source.name(config)?,
-        is_announced: source.is_counter() && pace.interval() >= HUMAN,
-        source,
-        outbox: &outbox,
-        config,
-        stored_to: Position::default(),
-        event,
-        batch: Batch::default(),
-        announced: Vec::new(),
-        due: Due::new(pace),
-        standstill: Standstill::default(),
-        stored: 0,
-        summary: Summary { unit, ..Summary::default() },
-    };
+    let mut round = Loop::new(source, config, &outbox, pace)?;
     let progress = Progress::start(&round.source, pace, round.is_announced);
     let result = tokio::select! {
         biased;
@@ -97,6 +82,17 @@ pub(crate) async fn publish(
         }
         result => summary.broken = result.err().map(|error| format!("{error:#}")),
     }
+    Ok(drain(outbox, stored, summary, config.shutdown_deadline, shutdown).await)
+}
+
+/// Waits until all is published, after a stop only so long, and sums up.
+async fn drain(
+    outbox: Outbox,
+    stored: u64,
+    mut summary: Summary,
+    deadline: Duration,
+    shutdown: Pin<&mut impl Future<Output = ()>>,
+) -> Summary {
     if !summary.interrupted {
         tokio::select! {
             biased;
@@ -104,7 +100,7 @@ pub(crate) async fn publish(
             () = outbox.drained() => {}
         }
     }
-    let outcome = outbox.finish(config.shutdown_deadline).await;
+    let outcome = outbox.finish(deadline).await;
     if !summary.interrupted
         && stored == 0
         && outcome == (Outcome { remaining: Some(0), ..Outcome::default() })
@@ -113,10 +109,28 @@ pub(crate) async fn publish(
     }
     (summary.report.published, summary.report.acknowledged) = (outcome.published, outcome.acknowledged);
     summary.outbox = Some(Stored { stored, remaining: outcome.remaining, refused: outcome.refused });
-    Ok(summary)
+    summary
 }
 
-impl Loop<'_> {
+impl<'a> Loop<'a> {
+    fn new(source: Source, config: &'a Config, outbox: &'a Outbox, pace: Pace) -> anyhow::Result<Self> {
+        Ok(Self {
+            name: source.name(config)?,
+            is_announced: source.is_counter() && pace.interval() >= HUMAN,
+            outbox,
+            config,
+            stored_to: Position::default(),
+            event: source.blank(config),
+            batch: Batch::default(),
+            announced: Vec::new(),
+            due: Due::new(pace),
+            standstill: Standstill::default(),
+            stored: 0,
+            summary: Summary { unit: source.unit(), ..Summary::default() },
+            source,
+        })
+    }
+
     async fn until_end(&mut self, progress: &Progress) -> anyhow::Result<()> {
         self.go_on().await?;
         let mut is_end = false;

@@ -14,11 +14,8 @@ use shared::{shutdown, telemetry};
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let asked = Asked::from_args();
-    telemetry::init(match &asked {
-        Asked::Run(config, _) => config.common.log_format,
-        Asked::Tool(tool) => tool.log_format(),
-    });
+    let (asked, log_format) = Asked::from_args();
+    telemetry::init(log_format);
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => {
             let code = match asked {

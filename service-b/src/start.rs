@@ -21,7 +21,7 @@ pub fn embedded(config: &Config) -> anyhow::Result<Option<EmbeddedBroker>> {
     if !config.embedded_broker {
         return Ok(None);
     }
-    let servers = &config.common.bootstrap_servers;
+    let servers = &config.common.kafka.bootstrap_servers;
     let port = local_port(servers).with_context(|| {
         format!("--embedded-broker listens on this machine only: write --bootstrap-servers localhost:9092, not {servers}")
     })?;

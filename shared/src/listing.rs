@@ -45,6 +45,18 @@ pub fn print<T: Row>(to: &mut impl Write, rows: &[T], output: Output) -> io::Res
     }
 }
 
+/// What has been printed. A reader that has seen enough (`| head`) is no error.
+///
+/// # Errors
+/// Any other.
+pub fn printed(done: anyhow::Result<()>) -> anyhow::Result<()> {
+    let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    match done {
+        Err(error) if error.downcast_ref().is_some_and(is_closed) => Ok(()),
+        done => done,
+    }
+}
+
 /// Prints one object in a line of its own.
 ///
 /// # Errors

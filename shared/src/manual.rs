@@ -2,8 +2,36 @@
 
 use std::io::{self, Write};
 
-use clap::{Args, Command};
+use clap::{Args, Command, Subcommand};
 use clap_complete::Shell;
+
+/// What a program prints about itself.
+#[derive(Debug, Subcommand)]
+pub enum Manual {
+    /// Print what a shell needs to complete commands
+    #[command(
+        after_help = "Examples:\n  service-a completions bash > /etc/bash_completion.d/service-a\n  source <(service-b completions zsh)"
+    )]
+    Completions(Completions),
+    /// Print a manual page
+    #[command(
+        after_help = "Examples:\n  service-a man > service-a.1\n  service-b man events list | man -l -"
+    )]
+    Man(Man),
+}
+
+impl Manual {
+    /// Prints it.
+    ///
+    /// # Errors
+    /// There is no such command, nobody reads any more, or the disk is full.
+    pub fn print(&self, command: Command, to: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Completions(shell) => shell.print(command, to),
+            Self::Man(page) => page.print(command, to),
+        }
+    }
+}
 
 /// The settings of `completions`.
 #[derive(Debug, Clone, Args)]
@@ -15,10 +43,7 @@ pub struct Completions {
 
 impl Completions {
     /// Prints what the shell is to read.
-    ///
-    /// # Errors
-    /// Nobody reads any more, or the disk is full.
-    pub fn print(&self, mut command: Command, to: &mut impl Write) -> io::Result<()> {
+    fn print(&self, mut command: Command, to: &mut impl Write) -> io::Result<()> {
         let name = command.get_name().to_owned();
         // In memory first: what generates it takes an error of writing for its own.
         let mut text = Vec::new();
@@ -36,10 +61,7 @@ pub struct Man {
 
 impl Man {
     /// Prints a page, as roff.
-    ///
-    /// # Errors
-    /// There is no such command, nobody reads any more, or the disk is full.
-    pub fn print(&self, command: Command, to: &mut impl Write) -> io::Result<()> {
+    fn print(&self, command: Command, to: &mut impl Write) -> io::Result<()> {
         let mut page = command;
         let mut name = page.get_name().to_owned();
         let source = format!("{name} {}", page.get_version().unwrap_or_default());

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use shared::desk::{Answered, Deed, Desk, Operator, Status};
+use shared::desk::{Answered, Desk, Operation, Operator, Status};
 use shared::store::StoreUrl;
 
 use crate::harness::{
@@ -95,7 +95,7 @@ fn race(test: &Test, start: impl FnOnce() -> Process) -> (Process, Vec<Answered>
                 // Now as many as are sent meanwhile, now slower than they are handled.
                 std::thread::sleep(took * (number % 3) / (2 * BURST as u32));
                 let id = format!("e-{}", answers.len());
-                answers.push(runtime.block_on(operator.act(Deed::Cancel, &id, Some(SOURCE))).unwrap());
+                answers.push(runtime.block_on(operator.act(Operation::Cancel, &id, Some(SOURCE))).unwrap());
             }
             took = sender.join().unwrap();
         });

@@ -9,7 +9,6 @@ use clap::{Args, Subcommand};
 use shared::command::{Caller, Command};
 use shared::config::{CommonArgs, duration};
 use shared::listing::Output;
-use shared::telemetry::LogFormat;
 use shared::topic::Topic;
 
 use self::said::Said;
@@ -112,12 +111,6 @@ impl From<Cancel> for Verb {
 const ACKNOWLEDGED: Duration = Duration::from_secs(10);
 
 impl Verb {
-    /// How its log lines look.
-    pub fn log_format(&self) -> LogFormat {
-        let Self::Send(send) = self;
-        send.calling.common.log_format
-    }
-
     /// What no single flag can know.
     ///
     /// # Errors

@@ -5,14 +5,13 @@
 mod events;
 mod sources;
 
-use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::io;
 
 use clap::{Args, CommandFactory, Subcommand};
-use shared::listing::Output;
-use shared::manual::{Completions, Man};
+use shared::config::LogArgs;
+use shared::listing::{self, Output};
+use shared::manual::Manual;
 use shared::store::StoreUrl;
-use shared::telemetry::LogFormat;
 
 use crate::config::Cli;
 
@@ -28,14 +27,9 @@ pub enum Tool {
     /// service-a there, `kill -STOP` and `kill -CONT` hold it and let it go on.
     #[command(subcommand)]
     Sources(sources::Verb),
-    /// Print what a shell needs to complete commands
-    #[command(
-        after_help = "Example:\n  service-a completions bash > /etc/bash_completion.d/service-a\n  source <(service-a completions zsh)"
-    )]
-    Completions(Completions),
-    /// Print a manual page
-    #[command(after_help = "Example:\n  service-a man > service-a.1\n  service-a man publish | man -l -")]
-    Man(Man),
+    /// What the program prints about itself.
+    #[command(flatten)]
+    Manual(Manual),
 }
 
 /// The settings of tools that work on an outbox.
@@ -55,13 +49,9 @@ pub struct OutboxArgs {
     #[arg(long, env = "SERVICE_A_OUTPUT", value_enum, default_value_t = Output::Text)]
     pub output: Output,
 
-    /// A TOML file of settings, named as the flags are
-    #[arg(long, env = "CONFIG_FILE", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
-    /// How log lines look; `RUST_LOG` chooses what is logged
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
-    pub log_format: LogFormat,
+    /// The file of settings, and logs.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 impl OutboxArgs {
@@ -76,11 +66,6 @@ impl OutboxArgs {
 }
 
 impl Tool {
-    /// How its log lines look.
-    pub fn log_format(&self) -> LogFormat {
-        self.outbox().map_or(LogFormat::Human, |args| args.log_format)
-    }
-
     /// What no single flag can know.
     ///
     /// # Errors
@@ -93,7 +78,7 @@ impl Tool {
         match self {
             Self::Events(verb) => Some(verb.outbox()),
             Self::Sources(verb) => Some(verb.outbox()),
-            Self::Completions(_) | Self::Man(_) => None,
+            Self::Manual(_) => None,
         }
     }
 
@@ -102,19 +87,10 @@ impl Tool {
     /// # Errors
     /// Why not, in one sentence.
     pub async fn run(self) -> anyhow::Result<()> {
-        let done = match self {
+        listing::printed(match self {
             Self::Events(verb) => verb.run().await,
             Self::Sources(verb) => verb.run().await,
-            Self::Completions(shell) => shell.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
-            Self::Man(page) => page.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
-        };
-        match done {
-            Err(error) if is_closed(&error) => Ok(()),
-            done => done,
-        }
+            Self::Manual(manual) => manual.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
+        })
     }
-}
-
-fn is_closed(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }

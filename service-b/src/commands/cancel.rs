@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use shared::consumer::{Effects, HandleError, Handler, Json};
-use shared::desk::Deed;
+use shared::desk::Operation;
 use shared::event::Event;
 
 use super::ledger::Ledger;
@@ -24,7 +24,7 @@ impl Handler for Cancel {
 
     async fn handle(&self, _: &Event, Json(which): Self::Data) -> Result<Effects, HandleError> {
         let operator = self.0.operator().await?;
-        let answer = operator.act(Deed::Cancel, &which.id, which.source.as_deref()).await;
+        let answer = operator.act(Operation::Cancel, &which.id, which.source.as_deref()).await;
         let answer = answer.map_err(HandleError::transient)?;
         if answer.is_done() {
             return super::answer(&answer);

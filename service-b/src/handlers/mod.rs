@@ -1,5 +1,6 @@
 //! The handlers that service-b brings along. To add one: write it beside these, and name it in `named`.
 
+mod args;
 mod discard;
 mod log;
 mod statistics;
@@ -7,6 +8,7 @@ mod statistics;
 use anyhow::Context as _;
 use shared::consumer::Handlers;
 
+pub use self::args::{HandleArgs, HandlingArgs};
 pub use self::discard::Discard;
 pub use self::log::Log;
 pub use self::statistics::Statistics;

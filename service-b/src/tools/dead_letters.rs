@@ -4,14 +4,13 @@ use std::io::{self, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
 use shared::config::FILTER;
-use shared::desk::{Deed, Filter, Status};
+use shared::desk::{Filter, Operation, Status};
 use shared::listing;
-use shared::telemetry::{LogFormat, Printable};
 
-use super::act::Act;
+use super::StoreArgs;
 use super::filter::{FilterArgs, PageArgs};
+use super::one_event::OneEvent;
 use super::redrive::Redrive;
-use super::{StoreArgs, show};
 
 /// What can be done with dead letters.
 #[derive(Debug, Subcommand)]
@@ -27,7 +26,7 @@ pub enum Verb {
     Reasons(Box<Reasons>),
     /// Show one with its headers and its data
     #[command(after_help = "Example:\n  service-b dead-letters show 0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506")]
-    Show(Show),
+    Show(OneEvent),
     /// Print all with their records, a JSON object a line
     #[command(after_help = "Example:\n  service-b dead-letters export --reason 'is closed' > closed.ndjson")]
     Export(Box<Export>),
@@ -41,7 +40,7 @@ pub enum Verb {
     Redrive(Box<Redrive>),
     /// Put a dead event aside for good
     #[command(after_help = "Example:\n  service-b dead-letters park 0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506")]
-    Park(Act),
+    Park(OneEvent),
 }
 
 /// Which ones.
@@ -96,20 +95,6 @@ pub struct Reasons {
     store: StoreArgs,
 }
 
-/// The settings of `dead-letters show`.
-#[derive(Debug, Args)]
-pub struct Show {
-    /// The event's id
-    id: String,
-
-    /// Its source: two sources may use the same id
-    #[arg(long, value_name = "URI", help_heading = FILTER)]
-    source: Option<String>,
-
-    #[command(flatten)]
-    store: StoreArgs,
-}
-
 /// The settings of `dead-letters export`.
 #[derive(Debug, Args)]
 pub struct Export {
@@ -121,18 +106,6 @@ pub struct Export {
 }
 
 impl Verb {
-    pub(super) fn log_format(&self) -> LogFormat {
-        let store = match self {
-            Self::List(list) => &list.store,
-            Self::Reasons(reasons) => &reasons.store,
-            Self::Show(show) => &show.store,
-            Self::Export(export) => &export.store,
-            Self::Redrive(redrive) => &redrive.store,
-            Self::Park(act) => &act.store,
-        };
-        store.common.log_format
-    }
-
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
             Self::List(list) => list.which.filter().check(),
@@ -147,10 +120,10 @@ impl Verb {
         match self {
             Self::List(list) => list.page.print(&list.store, &list.which.filter()).await,
             Self::Reasons(reasons) => reasons.run().await,
-            Self::Show(show) => show.run().await,
+            Self::Show(one) => one.show_dead_letter().await,
             Self::Export(export) => export.run().await,
             Self::Redrive(redrive) => redrive.run().await,
-            Self::Park(act) => act.run(Deed::Park).await,
+            Self::Park(one) => one.run(Operation::Park).await,
         }
     }
 }
@@ -159,22 +132,6 @@ impl Reasons {
     async fn run(self) -> anyhow::Result<()> {
         let rows = self.store.desk().await?.reasons(&self.which.filter()).await?;
         Ok(listing::print(&mut io::stdout().lock(), &rows, self.store.common.output)?)
-    }
-}
-
-impl Show {
-    async fn run(self) -> anyhow::Result<()> {
-        let Self { id, source, store } = self;
-        let mut found = store.desk().await?.find(&id, source.as_deref()).await?;
-        anyhow::ensure!(!found.is_empty(), show::unknown(&id, source.as_deref(), &store.group));
-        let status = found[0].event.status;
-        found.retain(|found| matches!(found.event.status, Status::Dead | Status::Parked));
-        anyhow::ensure!(
-            !found.is_empty(),
-            "the event {} is {status} and no dead letter: `service-b events get` shows it",
-            Printable(&id)
-        );
-        show::print(&mut io::stdout(), &found, store.common.output)
     }
 }
 

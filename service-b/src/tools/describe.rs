@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use clap::Args;
 use shared::client::watch;
-use shared::config::duration;
+use shared::config::{KafkaArgs, duration};
 use shared::topic::Topic;
 
 use self::sampled::{Scope, sample};
 use super::StoreArgs;
-use super::kafka::KafkaArgs;
 use super::pausing;
 
 /// The settings of `streams describe` and `groups describe`.

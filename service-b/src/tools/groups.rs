@@ -3,12 +3,12 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use shared::client::{Members, Membership, watch};
+use shared::config::KafkaArgs;
 use shared::listing::{self, Row};
-use shared::telemetry::{LogFormat, Printable};
+use shared::telemetry::Printable;
 
 use super::ToolArgs;
 use super::describe::{self, Describe};
-use super::kafka::KafkaArgs;
 
 /// What can be done with groups.
 #[derive(Debug, Subcommand)]
@@ -72,13 +72,6 @@ impl Row for Listed {
 }
 
 impl Verb {
-    pub(super) fn log_format(&self) -> LogFormat {
-        match self {
-            Self::List(list) => list.common.log_format,
-            Self::Describe(of) => of.describe.store.common.log_format,
-        }
-    }
-
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::List(list) => list.run().await,

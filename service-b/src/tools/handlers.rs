@@ -6,11 +6,10 @@ use shared::consumer::Handlers;
 use shared::event::Pattern;
 use shared::listing::{self, Row};
 use shared::store::{Pausable, Pause};
-use shared::telemetry::LogFormat;
 
 use super::StoreArgs;
 use super::pausing::{self, Pausing};
-use crate::handlers::{self, Statistics};
+use crate::handlers::{self, HandleArgs, Statistics};
 
 /// What can be done with handlers.
 #[derive(Debug, Subcommand)]
@@ -31,15 +30,8 @@ pub enum Verb {
 /// The settings of `handlers list`.
 #[derive(Debug, Args)]
 pub struct List {
-    /// Which handler is for which event types; repeatable
-    #[arg(
-        long = "handle",
-        env = "SERVICE_B_HANDLE",
-        value_delimiter = ',',
-        default_value = "*=log",
-        value_name = "PATTERN=NAME"
-    )]
-    handle: Vec<String>,
+    #[command(flatten)]
+    which: HandleArgs,
 
     #[command(flatten)]
     store: StoreArgs,
@@ -61,13 +53,6 @@ impl Row for Registered {
 }
 
 impl Verb {
-    pub(super) fn log_format(&self) -> LogFormat {
-        match self {
-            Self::List(list) => list.store.common.log_format,
-            Self::Pause(pausing) | Self::Resume(pausing) => pausing.store.common.log_format,
-        }
-    }
-
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::List(list) => list.run().await,
@@ -85,7 +70,7 @@ impl Verb {
 
 impl List {
     async fn run(self) -> anyhow::Result<()> {
-        let handlers = handlers::from_settings(&self.handle, &Statistics::new("service-b", None))?;
+        let handlers = handlers::from_settings(&self.which.handle, &Statistics::new("service-b", None))?;
         let pauses = pausing::paused(&self.store).await;
         let rows: Vec<Registered> = registered(&handlers, &pauses).collect();
         Ok(listing::print(&mut std::io::stdout().lock(), &rows, self.store.common.output)?)

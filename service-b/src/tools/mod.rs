@@ -2,7 +2,6 @@
 //!
 //! A file for each noun; its verbs are an enum with a documented variant each, as `--help` shows them.
 
-mod act;
 mod confirm;
 mod dead_letters;
 mod describe;
@@ -10,7 +9,7 @@ mod events;
 mod filter;
 mod groups;
 mod handlers;
-mod kafka;
+mod one_event;
 mod pausing;
 mod records;
 mod redrive;
@@ -18,15 +17,14 @@ mod replay;
 mod show;
 mod streams;
 
-use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::io;
 
 use clap::{Args, CommandFactory, Subcommand};
+use shared::config::LogArgs;
 use shared::desk::{Desk, Operator};
-use shared::listing::Output;
-use shared::manual::{Completions, Man};
+use shared::listing::{self, Output};
+use shared::manual::Manual;
 use shared::store::StoreUrl;
-use shared::telemetry::LogFormat;
 
 use crate::config::Cli;
 
@@ -42,14 +40,9 @@ pub enum Tool {
     /// Which handler is for which event type
     #[command(subcommand)]
     Handlers(handlers::Verb),
-    /// Print what a shell needs to complete commands
-    #[command(
-        after_help = "Example:\n  service-b completions bash > /etc/bash_completion.d/service-b\n  source <(service-b completions zsh)"
-    )]
-    Completions(Completions),
-    /// Print a manual page
-    #[command(after_help = "Example:\n  service-b man > service-b.1\n  service-b man events list | man -l -")]
-    Man(Man),
+    /// What the program prints about itself.
+    #[command(flatten)]
+    Manual(Manual),
     /// Topics: how they flow, pause and resume, delete their records
     #[command(subcommand)]
     Streams(streams::Verb),
@@ -90,13 +83,9 @@ pub struct ToolArgs {
     #[arg(long, env = "SERVICE_B_OUTPUT", value_enum, default_value_t = Output::Text)]
     pub output: Output,
 
-    /// A TOML file of settings, named as the flags are
-    #[arg(long, env = "CONFIG_FILE", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
-    /// How log lines look; `RUST_LOG` chooses what is logged
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
-    pub log_format: LogFormat,
+    /// The file of settings, and logs.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 impl StoreArgs {
@@ -114,19 +103,6 @@ impl StoreArgs {
 }
 
 impl Tool {
-    /// How its log lines look.
-    pub fn log_format(&self) -> LogFormat {
-        match self {
-            Self::Events(verb) => verb.log_format(),
-            Self::DeadLetters(verb) => verb.log_format(),
-            Self::Handlers(verb) => verb.log_format(),
-            Self::Completions(_) | Self::Man(_) => LogFormat::Human,
-            Self::Streams(verb) => verb.log_format(),
-            Self::Groups(verb) => verb.log_format(),
-            Self::Records(verb) => verb.log_format(),
-        }
-    }
-
     /// What no single flag can know.
     ///
     /// # Errors
@@ -135,12 +111,9 @@ impl Tool {
         match self {
             Self::Events(verb) => verb.check(),
             Self::DeadLetters(verb) => verb.check(),
-            Self::Handlers(_)
-            | Self::Streams(_)
-            | Self::Groups(_)
-            | Self::Records(_)
-            | Self::Completions(_)
-            | Self::Man(_) => Ok(()),
+            Self::Handlers(_) | Self::Streams(_) | Self::Groups(_) | Self::Records(_) | Self::Manual(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -149,23 +122,14 @@ impl Tool {
     /// # Errors
     /// Why not, in one sentence.
     pub async fn run(self) -> anyhow::Result<()> {
-        let done = match self {
+        listing::printed(match self {
             Self::Events(verb) => verb.run().await,
             Self::DeadLetters(verb) => verb.run().await,
             Self::Handlers(verb) => verb.run().await,
             Self::Streams(verb) => verb.run().await,
             Self::Groups(verb) => verb.run().await,
             Self::Records(verb) => verb.run().await,
-            Self::Completions(shell) => shell.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
-            Self::Man(page) => page.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
-        };
-        match done {
-            Err(error) if is_closed(&error) => Ok(()),
-            done => done,
-        }
+            Self::Manual(manual) => manual.print(Cli::command(), &mut io::stdout()).map_err(Into::into),
+        })
     }
-}
-
-fn is_closed(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }

@@ -17,7 +17,7 @@ pub struct Pausing {
     pub(super) name: String,
 
     #[command(flatten)]
-    pub(super) store: StoreArgs,
+    store: StoreArgs,
 }
 
 impl Pausing {

@@ -5,16 +5,15 @@ mod print;
 
 use clap::{Args, Subcommand};
 use shared::client::{Ends, Place, Run, Then, Watcher, watch};
+use shared::config::KafkaArgs;
 use shared::listing;
 use shared::record::Record;
-use shared::telemetry::LogFormat;
 use shared::topic::Topic;
 
 use self::from::At;
 pub(super) use self::from::From;
 use self::print::Shown;
 use super::ToolArgs;
-use super::kafka::KafkaArgs;
 
 /// As whom the tools read: nobody joins or commits by this name.
 const READER: &str = "service-b";
@@ -76,13 +75,6 @@ pub struct List {
 }
 
 impl Verb {
-    pub(super) fn log_format(&self) -> LogFormat {
-        match self {
-            Self::Get(get) => get.common.log_format,
-            Self::List(list) => list.common.log_format,
-        }
-    }
-
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Get(get) => get.run().await,

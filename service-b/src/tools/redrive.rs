@@ -4,11 +4,11 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 use shared::config::FILTER;
-use shared::desk::{Deed, Operator, Redrive as Asked, Redriven, Status};
+use shared::desk::{Operation, Operator, Redrive as Asked, Redriven, Status};
 use shared::listing::{self, Output};
 
-use super::act::Act;
 use super::filter::FilterArgs;
+use super::one_event::OneEvent;
 
 /// The settings of `dead-letters redrive`.
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub struct Redrive {
     unfinished: Option<Unfinished>,
 
     #[command(flatten)]
-    pub(super) store: super::StoreArgs,
+    store: super::StoreArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,7 +81,7 @@ impl Redrive {
 
     pub(super) async fn run(self) -> anyhow::Result<()> {
         if let Some(id) = self.id {
-            return Act::of(id, self.filter.source(), self.store).run(Deed::Redrive).await;
+            return OneEvent::of(id, self.filter.source(), self.store).run(Operation::Redrive).await;
         }
         let operator = self.store.operator().await?;
         let is_resumed = self.unfinished == Some(Unfinished::Resume);

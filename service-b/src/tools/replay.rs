@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal, Write as _};
 
 use clap::Args;
 use shared::client::{Connection, Run, Then, watch};
+use shared::config::KafkaArgs;
 use shared::record::Record;
 use shared::topic::Topic;
 
@@ -17,7 +18,6 @@ use self::range::Range;
 use self::rebuild::Projection;
 use self::shadow::ShadowArgs;
 use super::StoreArgs;
-use super::kafka::KafkaArgs;
 use super::records::From;
 
 /// How many records are looked up at once.
@@ -65,7 +65,7 @@ pub struct Replay {
     kafka: KafkaArgs,
 
     #[command(flatten)]
-    pub(super) store: StoreArgs,
+    store: StoreArgs,
 }
 
 impl Replay {

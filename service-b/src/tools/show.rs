@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
-use shared::desk::{EventRow, FullEvent, KeptRecord, Operation};
+use shared::desk::{EventRow, FullEvent, KeptRecord, PastOperation};
 use shared::listing::{self, Output};
 use shared::readable::readable;
 use shared::telemetry::Printable;
@@ -80,12 +80,12 @@ fn kept(record: &KeptRecord) -> String {
     text
 }
 
-fn history(operations: &[Operation]) -> String {
+fn history(operations: &[PastOperation]) -> String {
     let mut text = String::new();
     for (number, operation) in operations.iter().enumerate() {
         let heading = if number == 0 { "operations\n" } else { "" };
         let at = operation.at.map(|at| at.to_string()).unwrap_or_default();
-        let Operation { what, status, attempts, reason, .. } = operation;
+        let PastOperation { what, status, attempts, reason, .. } = operation;
         let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let _ = writeln!(
             text,

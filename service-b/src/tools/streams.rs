@@ -7,14 +7,14 @@ use std::collections::HashMap;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use shared::client::{Place, watch};
+use shared::config::KafkaArgs;
 use shared::listing::{self, Row};
 use shared::store::Pausable;
-use shared::telemetry::{LogFormat, Printable};
+use shared::telemetry::Printable;
 use shared::topic::Topic;
 
 use super::StoreArgs;
 use super::describe::{self, Describe};
-use super::kafka::KafkaArgs;
 use super::pausing::{self, Pausing};
 use super::replay::Replay;
 
@@ -109,17 +109,6 @@ impl Row for Listed {
 }
 
 impl Verb {
-    pub(super) fn log_format(&self) -> LogFormat {
-        match self {
-            Self::List(list) => list.store.common.log_format,
-            Self::Describe(of) => of.describe.store.common.log_format,
-            Self::Pause(pausing) | Self::Resume(pausing) => pausing.store.common.log_format,
-            Self::Replay(replay) => replay.store.common.log_format,
-            Self::Truncate(truncate) => truncate.common.log_format,
-            Self::DeleteKey(delete) => delete.common.log_format,
-        }
-    }
-
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::List(list) => list.run().await,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Bytes, KeptRecord};
 use crate::listing::Row;
-use crate::store::operate;
+use crate::store::operate::{Operation, REPLAY};
 use crate::store::{Entry, OperationRow, Status};
 
 /// A row of the ledger.
@@ -141,7 +141,7 @@ pub struct FullEvent {
     pub record: Option<KeptRecord>,
     /// What operators did, the first one first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub operations: Vec<Operation>,
+    pub operations: Vec<PastOperation>,
 }
 
 impl FullEvent {
@@ -149,13 +149,13 @@ impl FullEvent {
         let event = EventRow::of(&entry);
         let record = entry.packed.and_then(|packed| KeptRecord::unpack(&packed));
         let trace_id = record.as_ref().and_then(KeptRecord::trace_id);
-        Self { event, trace_id, record, operations: operations.into_iter().map(Operation::of).collect() }
+        Self { event, trace_id, record, operations: operations.into_iter().map(PastOperation::of).collect() }
     }
 }
 
 /// Something that an operator did to an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Operation {
+pub struct PastOperation {
     /// When.
     pub at: Option<Timestamp>,
     /// What.
@@ -202,15 +202,15 @@ impl fmt::Display for OperationKind {
     }
 }
 
-impl Operation {
+impl PastOperation {
     fn of(row: OperationRow) -> Self {
-        let what = match operate::Operation::of(row.what) {
-            Some(operate::Operation::Cancel) => OperationKind::Cancelled,
-            Some(operate::Operation::Retry) => OperationKind::Retried,
-            Some(operate::Operation::Redrive) => OperationKind::Redriven,
-            Some(operate::Operation::Park) => OperationKind::Parked,
-            Some(operate::Operation::Delete) => OperationKind::Deleted,
-            Some(operate::Operation::Replay) => OperationKind::Replayed,
+        let what = match Operation::of(row.what) {
+            Some(Operation::Cancel) => OperationKind::Cancelled,
+            Some(Operation::Retry) => OperationKind::Retried,
+            Some(Operation::Redrive) => OperationKind::Redriven,
+            Some(Operation::Park) => OperationKind::Parked,
+            Some(Operation::Delete) => OperationKind::Deleted,
+            None if row.what == i64::from(REPLAY) => OperationKind::Replayed,
             None => OperationKind::Unknown,
         };
         let OperationRow { at, status, attempts, reason, .. } = row;

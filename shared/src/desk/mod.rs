@@ -17,8 +17,8 @@ mod walk;
 
 use std::sync::Arc;
 
-pub use self::event::{EventRow, FullEvent, Operation, OperationKind, Waits};
-pub use self::operator::{Answered, Deed, Operator};
+pub use self::event::{EventRow, FullEvent, OperationKind, PastOperation, Waits};
+pub use self::operator::{Answered, Operator};
 pub use self::outbox::{OutboxDesk, SourceRow, Unpublished, WaitingRow};
 pub use self::reasons::{ReasonRow, essence};
 pub use self::rebuild::Rebuild;
@@ -27,6 +27,7 @@ pub use self::redrive::{Redrive, Redriven};
 pub use self::shadow::{Shadow, Would};
 pub use self::stream::{Found, Stands, Stream, StreamRow};
 pub use self::walk::Export;
+pub use crate::store::operate::Operation;
 pub use crate::store::{Filter, Status, moment};
 
 use self::reasons::Reasons;
@@ -84,6 +85,7 @@ impl Desk {
         group: &str,
         schemas: &[Schema],
     ) -> Result<Operator, StoreError> {
+        // Asked first: that makes no store, and brings none up to date under those who work with it.
         let desk = Self::open(url, group).await?;
         Ok(Operator::new(desk, store::operator(url, schemas).await?, group))
     }

@@ -10,21 +10,6 @@ use super::{Desk, FullEvent};
 use crate::store::operate::{Cancelled, Operate, Operated, Operation};
 use crate::store::{RowId, Status, StoreError};
 
-/// What is done to one event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
-    /// It is not to be handled, also if it has not arrived.
-    Cancel,
-    /// It has failed: its next attempt is due now.
-    Retry,
-    /// It is dead: its handler gets it once more.
-    Redrive,
-    /// It is dead: it is put aside for good.
-    Park,
-    /// What the store holds of it goes, but for its id and its times.
-    Delete,
-}
-
 /// What came of it. Displayed, it is the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
@@ -86,25 +71,14 @@ impl fmt::Display for Answered {
     }
 }
 
-impl Deed {
-    fn operation(self) -> Operation {
-        match self {
-            Self::Cancel => Operation::Cancel,
-            Self::Retry => Operation::Retry,
-            Self::Redrive => Operation::Redrive,
-            Self::Park => Operation::Park,
-            Self::Delete => Operation::Delete,
-        }
-    }
-
-    fn done(self) -> &'static str {
-        match self {
-            Self::Cancel => "cancelled",
-            Self::Retry => "its next attempt is due now",
-            Self::Redrive => "redriven",
-            Self::Park => "parked",
-            Self::Delete => "deleted",
-        }
+/// What an event is called then.
+fn done(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Cancel => "cancelled",
+        Operation::Retry => "its next attempt is due now",
+        Operation::Redrive => "redriven",
+        Operation::Park => "parked",
+        Operation::Delete => "deleted",
     }
 }
 
@@ -130,13 +104,18 @@ impl Operator {
     ///
     /// # Errors
     /// The store does not answer: nobody knows whether it was done, and to ask again is safe.
-    pub async fn act(&self, deed: Deed, id: &str, source: Option<&str>) -> Result<Answered, StoreError> {
+    pub async fn act(
+        &self,
+        operation: Operation,
+        id: &str,
+        source: Option<&str>,
+    ) -> Result<Answered, StoreError> {
         let found = self.desk.find(id, source).await?;
         match (&found[..], source) {
-            ([], Some(source)) if deed == Deed::Cancel => self.cancel(source, id).await,
+            ([], Some(source)) if operation == Operation::Cancel => self.cancel(source, id).await,
             ([], _) => Ok(Answered::Unknown),
-            ([one], _) if deed == Deed::Cancel => self.cancel(&one.event.source, id).await,
-            ([one], _) => self.change(deed, one).await,
+            ([one], _) if operation == Operation::Cancel => self.cancel(&one.event.source, id).await,
+            ([one], _) => self.change(operation, one).await,
             (several, _) => {
                 let sources = several.iter().map(|one| one.event.source.clone()).collect();
                 Ok(Answered::Ambiguous { sources })
@@ -146,7 +125,7 @@ impl Operator {
 
     async fn cancel(&self, source: &str, id: &str) -> Result<Answered, StoreError> {
         Ok(match self.store.cancel(&self.group, source, id).await? {
-            Cancelled::Now(was) => Answered::Done { is: Deed::Cancel.done(), was: Some(was) },
+            Cancelled::Now(was) => Answered::Done { is: done(Operation::Cancel), was: Some(was) },
             Cancelled::Ahead => Answered::Ahead,
             Cancelled::TooLate(status, since) => Answered::TooLate { status, since: moment(since) },
             Cancelled::NotRecorded => Answered::NotRecorded,
@@ -154,10 +133,10 @@ impl Operator {
         })
     }
 
-    async fn change(&self, deed: Deed, event: &FullEvent) -> Result<Answered, StoreError> {
-        let answers = self.store.operate(deed.operation(), vec![RowId(event.event.row)]).await?;
+    async fn change(&self, operation: Operation, event: &FullEvent) -> Result<Answered, StoreError> {
+        let answers = self.store.operate(operation, vec![RowId(event.event.row)]).await?;
         Ok(match answers.first() {
-            Some(Operated::Done(was)) => Answered::Done { is: deed.done(), was: Some(*was) },
+            Some(Operated::Done(was)) => Answered::Done { is: done(operation), was: Some(*was) },
             Some(Operated::Unfit(status, since)) => {
                 Answered::TooLate { status: *status, since: moment(*since) }
             }

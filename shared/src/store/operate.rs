@@ -14,20 +14,21 @@ pub(super) const CLAIM: i64 = 0;
 /// What an operator does to an event. The numbers are what the database holds: never to be changed, only added to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i16)]
-pub(crate) enum Operation {
-    /// It is not to be handled.
+pub enum Operation {
+    /// It is not to be handled, also if it has not arrived.
     Cancel = 1,
-    /// It has failed, and its next attempt is due now.
+    /// It has failed: its next attempt is due now.
     Retry = 2,
-    /// Dead, it is to be handled again.
+    /// It is dead: its handler gets it once more.
     Redrive = 3,
-    /// Dead, it is put aside.
+    /// It is dead: it is put aside for good.
     Park = 4,
-    /// Its data is to go.
+    /// What the store holds of it goes, but for its id and its times.
     Delete = 5,
-    /// It had no row, and is to be handled: what makes the row, so that nothing that is there can become it.
-    Replay = 6,
 }
+
+/// Among those numbers: the event had no row, and is to be handled. That makes the row, so that it is done to none.
+pub(crate) const REPLAY: i16 = 6;
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +59,11 @@ pub(crate) enum Cancelled {
 }
 
 impl Operation {
-    /// The operation of that number, as read from the database; `None` of one that only a newer version knows.
+    /// The operation of that number, as read from the database; `None` of a replay, and of one that only a newer version
+    /// knows.
     pub(crate) fn of(number: i64) -> Option<Self> {
-        use Operation::{Cancel, Delete, Park, Redrive, Replay, Retry};
-        let all = [Cancel, Retry, Redrive, Park, Delete, Replay];
+        use Operation::{Cancel, Delete, Park, Redrive, Retry};
+        let all = [Cancel, Retry, Redrive, Park, Delete];
         all.into_iter().find(|operation| *operation as i64 == number)
     }
 
@@ -147,7 +149,6 @@ mod tests {
                 "{status:?}"
             );
         }
-        assert!(Status::ALL.iter().all(|status| Operation::Replay.makes_of(*status).is_none()));
         assert_eq!(Delete.makes_of(Status::Handling), None);
         assert_eq!(Redrive.makes_of(Status::Deferred), None);
     }

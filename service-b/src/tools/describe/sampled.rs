@@ -47,14 +47,11 @@ pub(super) fn sample(
     scope: &Scope,
     lasts: Duration,
 ) -> anyhow::Result<Sampled> {
-    let (membership, hidden) = match watcher.groups(Some(group)) {
-        Ok(groups) => (groups.into_iter().next(), None),
-        Err(error) => (None, Some(format!("{error:#}"))),
-    };
-    let (state, members, hidden) = match membership {
-        Some(Membership { state, members: Members::Known(members), .. }) => (state, members, hidden),
-        Some(Membership { state, members: Members::Hidden(why), .. }) => (state, Vec::new(), Some(why)),
-        None => (None, Vec::new(), hidden),
+    let (state, members, hidden) = match watcher.groups(Some(group)).map(|groups| groups.into_iter().next()) {
+        Ok(Some(Membership { state, members: Members::Known(members), .. })) => (state, members, None),
+        Ok(Some(Membership { state, members: Members::Hidden(why), .. })) => (state, Vec::new(), Some(why)),
+        Ok(None) => (None, Vec::new(), None),
+        Err(error) => (None, Vec::new(), Some(format!("{error:#}"))),
     };
     let owners = owners(&members);
     let places = places(watcher, scope, &owners)?;
@@ -63,32 +60,7 @@ pub(super) fn sample(
         "there is no group {}: nobody is in it, and it has committed nothing. `service-b groups list` shows those that there are",
         Printable(group)
     );
-
-    // Nothing is forgotten before the end.
-    let window = lasts.saturating_add(Duration::from_secs(60));
-    let (mut flows, mut whole) = (vec![Flow::new(window); places.len()], Flow::new(window));
-    let mut last = (Vec::new(), Vec::new());
-    let start = Instant::now();
-    let mut progress = Progress::start(lasts);
-    for number in 0..SAMPLES {
-        std::thread::sleep((lasts.saturating_mul(number) / (SAMPLES - 1)).saturating_sub(start.elapsed()));
-        // In this order: what is committed in between makes no lag smaller than it is.
-        let committed = watcher.committed(&places)?;
-        let ends = watcher.ends(&places)?;
-        let at = start.elapsed();
-        let stands: Vec<i64> =
-            committed.iter().zip(&ends).map(|(committed, ends)| stands(*committed, *ends)).collect();
-        for ((flow, ends), stands) in flows.iter_mut().zip(&ends).zip(&stands) {
-            flow.note(at, ends.high, *stands);
-        }
-        let sum = |positions: &mut dyn Iterator<Item = i64>| positions.fold(0, i64::saturating_add);
-        whole.note(at, sum(&mut ends.iter().map(|ends| ends.high)), sum(&mut stands.iter().copied()));
-        last = (committed, ends);
-        progress.show(number + 1);
-    }
-    progress.finish();
-
-    let (committed, ends) = last;
+    let Positions { flows, whole, committed, ends } = positions(watcher, &places, lasts)?;
     let written = written(watcher, &places, &committed, &ends);
     let now = SystemTime::now();
     let partitions = places.into_iter().enumerate().map(|(at, place)| Partition {
@@ -104,6 +76,42 @@ pub(super) fn sample(
         place,
     });
     Ok(Sampled { partitions: partitions.collect(), whole: whole.estimate(), state, members, hidden })
+}
+
+/// What was seen of some partitions.
+struct Positions {
+    flows: Vec<Flow>,
+    /// Of all partitions together.
+    whole: Flow,
+    /// As they were last.
+    committed: Vec<Option<i64>>,
+    ends: Vec<Ends>,
+}
+
+fn positions(watcher: &Watcher, places: &[Place], lasts: Duration) -> anyhow::Result<Positions> {
+    // Nothing is forgotten before the end.
+    let window = lasts.saturating_add(Duration::from_secs(60));
+    let (mut flows, mut whole) = (vec![Flow::new(window); places.len()], Flow::new(window));
+    let (mut committed, mut ends) = (Vec::new(), Vec::new());
+    let start = Instant::now();
+    let mut progress = Progress::start(lasts);
+    for number in 0..SAMPLES {
+        std::thread::sleep((lasts.saturating_mul(number) / (SAMPLES - 1)).saturating_sub(start.elapsed()));
+        // In this order: what is committed in between makes no lag smaller than it is.
+        committed = watcher.committed(places)?;
+        ends = watcher.ends(places)?;
+        let (at, mut produced, mut consumed) = (start.elapsed(), 0, 0);
+        for ((flow, ends), committed) in flows.iter_mut().zip(&ends).zip(&committed) {
+            let stands = stands(*committed, *ends);
+            flow.note(at, ends.high, stands);
+            produced = ends.high.saturating_add(produced);
+            consumed = stands.saturating_add(consumed);
+        }
+        whole.note(at, produced, consumed);
+        progress.show(number + 1);
+    }
+    progress.finish();
+    Ok(Positions { flows, whole, committed, ends })
 }
 
 /// Without a committed offset the group would begin at the beginning; with one that is gone, where records are left.

@@ -14,7 +14,7 @@ use shared::listing::{self, Output};
 use shared::store::{Pausable, Pauses};
 
 use super::{Committed, Range, Replay};
-use crate::handlers::{self, Statistics};
+use crate::handlers::{self, HandlingArgs, Statistics};
 
 /// What can be rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -74,8 +74,9 @@ async fn rebuild(asked: &Replay, operator: &Operator) -> anyhow::Result<Sum> {
     }
     let group = &asked.store.group;
     let beside = format!("{group}#rebuild");
-    let field = asked.shadow.statistics_field.as_deref();
-    let mut anew = Rebuild::new(only_statistics(&asked.shadow.handle, &Statistics::new(&beside, field))?);
+    let HandlingArgs { which, statistics_field, .. } = &asked.shadow.handling;
+    let statistics = Statistics::new(&beside, statistics_field.as_deref());
+    let mut anew = Rebuild::new(only_statistics(&which.handle, &statistics)?);
     operator.apply(vec![Statistics::forget(&beside)]).await?;
     let stream = Stream::new(asked.topic.as_str(), committed);
     let mut records = asked.records(runs);

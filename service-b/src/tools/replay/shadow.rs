@@ -7,12 +7,11 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use shared::config::duration;
-use shared::consumer::Unhandled;
 use shared::desk::{Found, Shadow, Stands, Stream, StreamRow, Would};
 use shared::listing::{self, Output, Row};
 
 use super::{Range, Replay};
-use crate::handlers::{self, Statistics};
+use crate::handlers::HandlingArgs;
 
 /// The settings of `--shadow`.
 #[derive(Debug, Args)]
@@ -26,23 +25,8 @@ pub(super) struct ShadowArgs {
     #[arg(long, requires = "shadow")]
     reaching: bool,
 
-    /// Which handler is for which event types; repeatable
-    #[arg(
-        long = "handle",
-        env = "SERVICE_B_HANDLE",
-        value_delimiter = ',',
-        default_value = "*=log",
-        value_name = "PATTERN=NAME"
-    )]
-    pub(super) handle: Vec<String>,
-
-    /// The numeric member of JSON data that the handler `statistics` sums up; a path by dots
-    #[arg(long, env = "SERVICE_B_STATISTICS_FIELD", value_name = "PATH")]
-    pub(super) statistics_field: Option<String>,
-
-    /// What happens to events that no handler is for
-    #[arg(long, env = "SERVICE_B_UNHANDLED", value_enum, default_value_t = Unhandled::DeadLetter)]
-    unhandled: Unhandled,
+    #[command(flatten)]
+    pub(super) handling: HandlingArgs,
 
     /// How long a handler may take
     #[arg(long, env = "SERVICE_B_HANDLER_TIMEOUT", default_value = "30s", value_parser = duration)]
@@ -121,11 +105,9 @@ impl Seen {
 }
 
 pub(super) async fn run(asked: &Replay) -> anyhow::Result<()> {
-    let ShadowArgs { reaching: may_reach, handle, statistics_field, unhandled, handler_timeout, .. } =
-        &asked.shadow;
-    let statistics = Statistics::new(&asked.store.group, statistics_field.as_deref());
-    let handlers = handlers::from_settings(handle, &statistics)?;
-    let shadow = Shadow { handlers, timeout: *handler_timeout, unhandled: *unhandled };
+    let ShadowArgs { reaching: may_reach, handling, handler_timeout, .. } = &asked.shadow;
+    let handlers = handling.handlers(&asked.store.group)?;
+    let shadow = Shadow { handlers, timeout: *handler_timeout, unhandled: handling.unhandled };
     let reaching = shadow.reaching();
     anyhow::ensure!(
         *may_reach || reaching.is_empty(),

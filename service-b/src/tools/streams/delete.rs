@@ -4,13 +4,13 @@ use std::io::Write as _;
 
 use clap::Args;
 use shared::client::{self, watch};
+use shared::config::KafkaArgs;
 use shared::listing::{self, Output};
 use shared::telemetry::Printable;
 use shared::topic::Topic;
 
 use crate::tools::ToolArgs;
 use crate::tools::confirm::confirm;
-use crate::tools::kafka::KafkaArgs;
 
 /// The settings of `streams truncate`.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub struct Truncate {
     kafka: KafkaArgs,
 
     #[command(flatten)]
-    pub(super) common: ToolArgs,
+    common: ToolArgs,
 }
 
 /// The settings of `streams delete-key`.
@@ -63,7 +63,7 @@ pub struct DeleteKey {
     kafka: KafkaArgs,
 
     #[command(flatten)]
-    pub(super) common: ToolArgs,
+    common: ToolArgs,
 }
 
 impl Truncate {

@@ -85,8 +85,6 @@ async fn change(session: &Session, operation: Operation, rows: Vec<i64>) -> Resu
             session.execute(FORGET, &[&rows]).await?;
             session.execute(END, &[&rows, &(Status::Deleted as i16)]).await?
         }
-        // No row becomes that: see `replay`.
-        Operation::Replay => 0,
     };
     Ok(())
 }

@@ -63,8 +63,6 @@ fn one(connection: &Connection, operation: Operation, RowId(number): RowId, now:
     match operation {
         Operation::Retry => connection.prepare_cached(DUE_NOW)?.execute((number, now))?,
         Operation::Redrive => connection.prepare_cached(GIVE_BACK)?.execute((number, now))?,
-        // No row becomes that: see `replay`.
-        Operation::Replay => 0,
         _ => connection.prepare_cached(END)?.execute((number, becomes as i64, now))?,
     };
     let Row { partition, status, attempts, mut reason, .. } = row;

@@ -10,7 +10,7 @@ use super::names::Names;
 use super::operate::NOTE;
 use super::trouble::Failure;
 use crate::event::Arrived;
-use crate::store::operate::{Operation, never_taken_over, not_every_event};
+use crate::store::operate::{REPLAY, never_taken_over, not_every_event};
 use crate::store::{Ownership, Settlement, Status, Verdict};
 
 /// Nobody else writes meanwhile: who is not there before the insert is not there.
@@ -55,7 +55,7 @@ pub(super) fn replay(
             answers.push(false);
             continue;
         };
-        let (what, status) = (Operation::Replay as i64, Status::Deferred as i64);
+        let (what, status) = (i64::from(REPLAY), Status::Deferred as i64);
         connection.prepare_cached(NOTE)?.execute((partition, row.0, now, what, status, 0, None::<String>))?;
         answers.push(true);
     }

@@ -9,7 +9,7 @@ use super::super::session::{Session, field};
 use super::sorted::{Place, Sorted};
 use super::{Owner, new, numbers};
 use crate::event::Arrived;
-use crate::store::operate::{Operation, never_taken_over, not_every_event};
+use crate::store::operate::{REPLAY, never_taken_over, not_every_event};
 use crate::store::{Ownership, Settlement};
 
 /// As of an operator's other changes, the partitions are locked first: the numbers of their operations become visible in
@@ -53,6 +53,6 @@ pub(in super::super) async fn replay(
     let sorted = Sorted::of(&asked, &owners, &numbers(session, asked.len()).await?);
     let inserted = new::insert_absent(session, &sorted.new).await?;
     let rows = Column(inserted.iter().map(|row| row.0).collect::<Vec<i64>>());
-    session.execute(NOTE, &[&rows, &(Operation::Replay as i16)]).await?;
+    session.execute(NOTE, &[&rows, &REPLAY]).await?;
     Ok(sorted.places.iter().map(|place| matches!(place, Place::New(row) if inserted.contains(row))).collect())
 }

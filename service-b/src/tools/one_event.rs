@@ -1,19 +1,19 @@
-//! One event, and what an operator does to it.
+//! One event: what is known of it, and what an operator does to it.
 
 use std::io::{self, Write};
 
 use clap::Args;
 use serde::Serialize;
 use shared::config::FILTER;
-use shared::desk::{Answered, Deed, Status};
+use shared::desk::{Answered, FullEvent, Operation, Status};
 use shared::listing::{self, Output};
 use shared::telemetry::Printable;
 
-use super::StoreArgs;
+use super::{StoreArgs, show};
 
 /// Which event.
 #[derive(Debug, Args)]
-pub struct Act {
+pub struct OneEvent {
     /// The event's id
     id: String,
 
@@ -22,7 +22,7 @@ pub struct Act {
     source: Option<String>,
 
     #[command(flatten)]
-    pub(super) store: StoreArgs,
+    store: StoreArgs,
 }
 
 #[derive(Serialize)]
@@ -32,13 +32,45 @@ struct Line<'a> {
     answer: &'a Answered,
 }
 
-impl Act {
+impl OneEvent {
     pub(super) fn of(id: String, source: Option<String>, store: StoreArgs) -> Self {
         Self { id, source, store }
     }
 
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// It, once for each source that has used its id.
+    async fn find(&self) -> anyhow::Result<Vec<FullEvent>> {
+        let found = self.store.desk().await?.find(&self.id, self.source.as_deref()).await?;
+        anyhow::ensure!(
+            !found.is_empty(),
+            show::unknown(&self.id, self.source.as_deref(), &self.store.group)
+        );
+        Ok(found)
+    }
+
+    /// Shows all that is known of it.
+    pub(super) async fn show(&self) -> anyhow::Result<()> {
+        self.print(&self.find().await?)
+    }
+
+    /// Shows it as a dead letter, which it has to be.
+    pub(super) async fn show_dead_letter(&self) -> anyhow::Result<()> {
+        let mut found = self.find().await?;
+        let status = found[0].event.status;
+        found.retain(|found| matches!(found.event.status, Status::Dead | Status::Parked));
+        anyhow::ensure!(
+            !found.is_empty(),
+            "the event {} is {status} and no dead letter: `service-b events get` shows it",
+            Printable(&self.id)
+        );
+        self.print(&found)
+    }
+
+    fn print(&self, found: &[FullEvent]) -> anyhow::Result<()> {
+        show::print(&mut io::stdout(), found, self.store.common.output)
     }
 
     /// Where its bytes are still to be found: deleting does not reach into Kafka.
@@ -63,11 +95,13 @@ impl Act {
     }
 
     /// Does it, and prints the answer: the reason why not is an error.
-    pub(super) async fn run(&self, deed: Deed) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, operation: Operation) -> anyhow::Result<()> {
         let operator = self.store.operator().await?;
-        let answer = operator.act(deed, &self.id, self.source.as_deref()).await?;
+        let answer = operator.act(operation, &self.id, self.source.as_deref()).await?;
         let hint = match &answer {
-            Answered::Unknown if deed == Deed::Cancel => ". With --source it is cancelled when it arrives",
+            Answered::Unknown if operation == Operation::Cancel => {
+                ". With --source it is cancelled when it arrives"
+            }
             _ => "",
         };
         if self.store.common.output == Output::Json {
