@@ -26,10 +26,10 @@ pub(crate) const TYPE: &str = "com.example.bench.v1";
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Loads {
     /// The bytes of an event's data; several by commas
-    #[arg(long, value_delimiter = ',', default_values_t = [100, 1024])]
-    bytes: Vec<usize>,
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 1024], value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    bytes: Vec<u32>,
     /// How many events [default: 1,000,000, of more than 256 bytes 300,000]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     events: Option<u64>,
     /// What the data look like
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Payload::Text, Payload::Json])]
@@ -93,6 +93,7 @@ impl Loads {
                     if payload == Payload::Json || compression == Compression::None {
                         let events = self.events.unwrap_or(if bytes > 256 { 300_000 } else { 1_000_000 });
                         let (partitions, keys) = (PARTITIONS, KEYS);
+                        let bytes = bytes as usize;
                         loads.push(Load { events, bytes, payload, compression, partitions, keys });
                     }
                 }

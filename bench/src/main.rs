@@ -75,7 +75,7 @@ enum Scenario {
         #[command(flatten)]
         settings: Settings,
         /// How many events the backlog has
-        #[arg(long, default_value_t = 300_000)]
+        #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
         events: u64,
     },
     /// Latency at a steady rate: service-a's publisher and service-b's runtime beside a bare producer and consumer

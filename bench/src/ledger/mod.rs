@@ -28,23 +28,26 @@ const BYTES: usize = 100;
 /// The first one is ours.
 const SUBJECTS: [&str; 3] = ["service-b, ledger", "bare insert loop", "BaseConsumer, insert loop"];
 
+/// More of anything no disk holds.
+const MOST: u64 = 1_000_000_000;
+
 /// Which ledgers a scenario goes through: every combination.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Ledgers {
     /// How many rows the ledger has before the first round; several by commas
-    #[arg(long, value_delimiter = ',', default_values_t = [0, 10_000_000])]
+    #[arg(long, value_delimiter = ',', default_values_t = [0, 10_000_000], value_parser = clap::value_parser!(u64).range(..=MOST))]
     rows: Vec<u64>,
     /// What the events' ids are
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Ids::V7, Ids::Random])]
     ids: Vec<Ids>,
     /// How many events of 100 bytes are drained in a round
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=MOST))]
     events: u64,
     /// Also in databases of the run's own on this PostgreSQL server
     #[arg(long, value_name = "URL")]
     postgres: Option<Server>,
     /// How much disk the stores of a variant may take at a time, in GB
-    #[arg(long, value_name = "GB", default_value_t = 6)]
+    #[arg(long, value_name = "GB", default_value_t = 6, value_parser = clap::value_parser!(u64).range(..=MOST))]
     disk: u64,
 }
 

@@ -37,6 +37,7 @@ struct Run {
 /// The run could not be made: no broker, no store, a program that cannot be built.
 #[tokio::main]
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    settings.check()?;
     let folder = tempfile::Builder::new().prefix("torture-").tempdir()?;
     let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     let name = format!("torture-{}-{seconds}", settings.seed);
@@ -175,13 +176,6 @@ async fn start_broker(settings: &Settings, name: &str, folder: &Path) -> anyhow:
     match (settings.broker, &settings.bootstrap_servers) {
         (Some(Own::Jars), _) => Broker::jars(name, folder).await,
         (Some(Own::Embedded), _) => {
-            // It forgets the oldest records of a partition beyond 5 MiB without a word.
-            let room = settings.partitions as usize * 5 * 1024 * 1024 / 2;
-            anyhow::ensure!(
-                settings.events() * 512 < room,
-                "{} events do not fit into the embedded broker: lower --rate or --seconds",
-                settings.events()
-            );
             let topics = [name.to_owned(), format!("dlq.{name}.{name}")];
             Broker::embedded(topics.map(|topic| (topic, settings.partitions)).to_vec())
         }
