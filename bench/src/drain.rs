@@ -36,10 +36,10 @@ pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
         };
         let mut subjects = vec![
             Subject { name: "service-b, discard".to_owned(), run: Box::new(ours) },
-            bare(bench, &topic, &load, "StreamConsumer, tuned", "stream-consumer"),
-            bare(bench, &topic, &load, "StreamConsumer, tuned, headers", "header-stream-consumer"),
-            bare(bench, &topic, &load, "BaseConsumer, tuned", "base-consumer"),
-            bare(bench, &topic, &load, "StreamConsumer, defaults", "default-stream-consumer"),
+            bare(bench, &topic, &load, "StreamConsumer, tuned", "stream-consumer", &[]),
+            bare(bench, &topic, &load, "StreamConsumer, tuned, headers", "header-stream-consumer", &[]),
+            bare(bench, &topic, &load, "BaseConsumer, tuned", "base-consumer", &[]),
+            bare(bench, &topic, &load, "StreamConsumer, defaults", "default-stream-consumer", &[]),
         ];
         if others::has_kcat() {
             let run = |_| others::kcat(bench, &topic, load.events);
@@ -59,17 +59,20 @@ pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A bare client, with these settings beside those of the run.
 pub(crate) fn bare<'a>(
     bench: &'a Bench,
     topic: &'a str,
     load: &Load,
     name: &'static str,
     client: &'static str,
+    settings: &'a [&'a str],
 ) -> Subject<'a> {
     let events = load.events.to_string();
     let run = move |round| -> anyhow::Result<Run> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["subject", client]).args(bench.flags()).args(["--topic", topic, "--events", &events]);
+        command.args(["subject", client]).args(bench.flags()).args(settings);
+        command.args(["--topic", topic, "--events", &events]);
         measure::run(command.args(["--group", &format!("{topic}-{client}-{round}")]), count)
     };
     Subject { name: name.to_owned(), run: Box::new(run) }
