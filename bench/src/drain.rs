@@ -22,14 +22,10 @@ pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
         load.fill(bench, &topic)?;
         check(bench, &topic, load.events)?;
         let ours = |round| {
-            let store = TemporaryStore::new()?;
+            let (store, group) = (TemporaryStore::new()?, format!("{topic}-ours-{round}"));
+            load::make_dead_letters(bench, &topic, &group)?;
             let mut command = Command::new(&service_b);
-            command.args(bench.flags()).args([
-                "--topic",
-                &topic,
-                "--group",
-                &format!("{topic}-ours-{round}"),
-            ]);
+            command.args(bench.flags()).args(["--topic", &topic, "--group", &group]);
             command.args(["--handle", "*=discard", "--delivery", "at-least-once", "--until-caught-up"]);
             command.args(["--output", "json", "--store", &store.url().to_string()]);
             measure::run(&mut command, service::handled)
@@ -45,7 +41,7 @@ pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
             let run = |_| others::kcat(bench, &topic, load.events);
             subjects.push(Subject { name: "kcat".to_owned(), run: Box::new(run) });
         }
-        if others::has_java() {
+        if others::has_java(bench) {
             let run = |round| others::java_consumer(bench, &topic, load.events, round);
             subjects.push(Subject {
                 name: "Java ConsumerPerformance, without its start".to_owned(),
@@ -54,7 +50,7 @@ pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
         }
         Contest { scenario: "drain", variant: load.variant(), events: load.events, warm_up: true, subjects }
             .run(bench)?;
-        load::delete(&bench.connection(), &[&topic])?;
+        load::delete(bench, &[&topic])?;
     }
     Ok(())
 }

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-/// The milliseconds in which `/proc` counts: the kernel's `USER_HZ` is 100 a second wherever Linux runs today.
-const TICK: u64 = 10;
+use crate::proc::{Process, time};
 
 /// A span of time, from [`Watch::start`] on.
 #[derive(Debug)]
@@ -49,8 +48,9 @@ impl Reading {
     fn now(broker: Option<u32>) -> Self {
         let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
         let (busy, steal) = whole(&stat).unwrap_or_default();
-        let broker = broker.and_then(process).unwrap_or_default();
-        Self { busy, steal, ours: used(UsageWho::RUSAGE_SELF) + used(UsageWho::RUSAGE_CHILDREN) + broker }
+        let broker = broker.and_then(Process::of).map_or(Duration::ZERO, |broker| broker.used);
+        let clients = used(UsageWho::RUSAGE_SELF) + used(UsageWho::RUSAGE_CHILDREN);
+        Self { busy, steal, ours: clients + broker }
     }
 }
 
@@ -60,18 +60,6 @@ fn whole(stat: &str) -> Option<(Duration, Duration)> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
     let ticks: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).collect();
     Some((time(ticks.get(..3)?.iter().sum()), time(*ticks.get(7)?)))
-}
-
-/// User and system time of a running process.
-fn process(pid: u32) -> Option<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before it, in brackets, may hold anything.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    Some(time(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?))
-}
-
-fn time(ticks: u64) -> Duration {
-    Duration::from_millis(ticks.saturating_mul(TICK))
 }
 
 /// User and system time of this process, or of all its children that have ended.
@@ -93,7 +81,6 @@ mod tests {
         let stat = "cpu  100 2 30 5000000000 5 6 7 8 0 0\ncpu0 50 1 15 2000 2 3 3 4 0 0\n";
         assert_eq!(whole(stat), Some((time(132), time(8))));
         assert_eq!(whole("intr 1"), None);
-        assert!(process(std::process::id()).is_some());
     }
 
     #[test]

@@ -27,8 +27,9 @@ pub(crate) fn has_kcat() -> bool {
     answers("kcat", "-V")
 }
 
-pub(crate) fn has_java() -> bool {
-    answers("java", "-version") && broker::script().is_ok()
+/// The embedded broker does not answer all of its requests.
+pub(crate) fn has_java(bench: &Bench) -> bool {
+    bench.broker.is_whole() && answers("java", "-version") && broker::script().is_ok()
 }
 
 /// Reads the events from their beginning, in no group, and prints none of them.
@@ -64,7 +65,7 @@ pub(crate) fn java_consumer(bench: &Bench, topic: &str, events: u64, round: u32)
 
 /// Kafka's own measure of its producer, likewise. It writes no headers: their bytes are added to the value.
 pub(crate) fn java_producer(bench: &Bench, topic: &str, load: &Load, file: &Path) -> anyhow::Result<Run> {
-    let padded = bench.folder.path().join("padded");
+    let padded = bench.folder.join("padded");
     pad(file, &padded)?;
     let settings = bench.connection().producer()?;
     let setting = |name: &str| settings.get(name).map(|value| format!("{name}={value}"));

@@ -48,7 +48,7 @@ pub(crate) async fn run(bench: &Bench, events: u64) -> anyhow::Result<()> {
             rounds.push(found);
         }
     }
-    remove(&bench.connection(), &[&bench.name]).await?;
+    remove(bench, &[&bench.name]).await?;
     bench.report.add(&lines(events, &rounds))
 }
 
@@ -97,11 +97,11 @@ async fn backlog(bench: &Bench, share: u64, events: u64, round: u32) -> anyhow::
 
 /// Median and 99th percentile of the others' latency, in milliseconds.
 async fn stream(bench: &Bench, name: &str, share: u64) -> anyhow::Result<(f64, f64)> {
-    let topic = make(&bench.connection(), name, PARTITIONS).await?;
+    let topic = make(bench, name, PARTITIONS).await?;
     let storm = Storm::new(share, RATE * SECONDS);
     // Who waits for events that are not published would wait for ever.
     let both = tokio::try_join!(publish(bench, &topic, storm.start), handle(bench, name, name, &storm));
-    remove(&bench.connection(), &[name]).await?;
+    remove(bench, &[name]).await?;
     let mut latencies = both?.1.latencies;
     latencies.sort_unstable();
     let at = |share: f64| {

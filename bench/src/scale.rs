@@ -32,6 +32,9 @@ const HEARTBEAT: [&str; 2] = ["--kafka", "heartbeat.interval.ms=200"];
 /// # Errors
 /// No broker, or a subject that does not handle every event.
 pub(crate) fn run(bench: &Bench, growth: &Growth) -> anyhow::Result<()> {
+    if growth.by.contains(&By::Instances) {
+        bench.broker.lets_members_come_and_go()?;
+    }
     let service_b = measure::program("service-b")?;
     growth.by.iter().try_for_each(|by| Row::new(*by, growth.events).run(bench, &service_b))
 }
@@ -99,7 +102,7 @@ impl Row {
             let topic = format!("{}-{}-{place}", bench.name, self.by);
             self.load(*variant).fill(bench, &topic)?;
             check(bench, &topic, self.events)?;
-            load::make_now(&bench.connection(), &empty(&topic), variant.partitions)?;
+            load::make_now(bench, &empty(&topic), variant.partitions)?;
             topics.push(topic);
         }
         let mut subjects = Vec::new();
@@ -118,7 +121,7 @@ impl Row {
             bench.report.add(&self.lines(&contest, &rounds, place, *variant))?;
         }
         for topic in &topics {
-            load::delete(&bench.connection(), &[topic, &empty(topic)])?;
+            load::delete(bench, &[topic, &empty(topic)])?;
         }
         Ok(())
     }

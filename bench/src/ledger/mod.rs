@@ -5,6 +5,7 @@ mod backlog;
 pub(crate) mod bare;
 mod ids;
 mod postgres;
+mod server;
 mod sqlite;
 mod stores;
 mod table;
@@ -15,7 +16,7 @@ use std::process::Command;
 use self::backlog::{Backlog, Round};
 use self::bare::STORE;
 use self::ids::Ids;
-use self::postgres::Server;
+pub(crate) use self::server::Server;
 use self::stores::{Stores, bytes_a_row};
 use crate::contest::{Contest, Subject};
 use crate::load::{Load, name};
@@ -65,6 +66,8 @@ struct Ledger {
 /// # Errors
 /// No broker, no store, no room, or a store that has not grown by exactly the events.
 pub(crate) fn run(bench: &Bench, ledgers: &Ledgers) -> anyhow::Result<()> {
+    // A member takes up in each round what it has left in the one before.
+    bench.broker.lets_members_come_and_go()?;
     let all = ledgers.all();
     // Before anything is filled, which takes its time.
     all.iter().try_for_each(|ledger| ledgers.fits(ledger, bench.rounds))?;
@@ -82,12 +85,17 @@ pub(crate) fn run(bench: &Bench, ledgers: &Ledgers) -> anyhow::Result<()> {
         let (variant, events, subjects) = (ledger.variant(), ledgers.events, subjects.collect());
         Contest { scenario: "ledger", variant, events, warm_up: true, subjects }.run(bench)?;
         backlog.delete()?;
-        stores.remove()?;
+        stores.remove(ledger)?;
     }
     Ok(())
 }
 
 impl Ledgers {
+    /// Where databases are made, if they are.
+    pub(crate) fn server(&self) -> Option<Server> {
+        self.postgres.clone()
+    }
+
     fn all(&self) -> Vec<Ledger> {
         let mut all = Vec::new();
         for server in std::iter::once(None).chain(self.postgres.iter().map(Some)) {

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use shared::store::TemporaryStore;
 
+use crate::load;
 use crate::measure::{Run, run_together};
 use crate::service;
 use crate::settings::Bench;
@@ -50,6 +51,7 @@ impl Instances<'_> {
     /// What they took together, and how many events each has handled.
     fn drain(self, topic: &str, round: u32) -> anyhow::Result<(Run, Vec<u64>)> {
         let (store, group) = (TemporaryStore::new()?, format!("{topic}-ours-{round}"));
+        load::make_dead_letters(self.bench, topic, &group)?;
         let command = || {
             let mut command = Command::new(self.program);
             command.args(self.bench.flags()).args(self.settings).args(["--topic", topic]);

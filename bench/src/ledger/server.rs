@@ -1,0 +1,108 @@
+//! A PostgreSQL server, and the databases that a run makes there.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use super::postgres::connect;
+
+/// How long a server may take to give up what it is doing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where databases can be made: a URL, password included, which is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Server(String);
+
+impl FromStr for Server {
+    type Err = Infallible;
+
+    /// What is wrong with it, PostgreSQL's client says without repeating it.
+    fn from_str(url: &str) -> Result<Self, Infallible> {
+        Ok(Self(url.to_owned()))
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Server {
+    /// # Errors
+    /// There is none, or it refuses.
+    pub(crate) async fn reach(&self) -> anyhow::Result<()> {
+        connect(&self.0).await.map(drop)
+    }
+
+    /// Makes a database, like `template` if one is given, and gives its URL.
+    ///
+    /// # Errors
+    /// No server, or it does not allow that.
+    #[tokio::main(flavor = "current_thread")]
+    pub(super) async fn make(&self, name: &str, template: Option<&str>) -> anyhow::Result<String> {
+        let template = template.map(|name| format!(" template {name}")).unwrap_or_default();
+        let client = connect(&self.0).await?;
+        // Shows who is at it: the server goes on when the client has gone.
+        client.batch_execute(&format!("set application_name = '{name}'")).await?;
+        client.batch_execute(&format!("create database {name}{template}")).await?;
+        Ok(self.database(name))
+    }
+
+    /// # Errors
+    /// No server.
+    #[tokio::main(flavor = "current_thread")]
+    pub(super) async fn drop(&self, name: &str) -> anyhow::Result<()> {
+        let client = connect(&self.0).await?;
+        Ok(client.batch_execute(&format!("drop database if exists {name} with (force)")).await?)
+    }
+
+    /// Removes the databases of a run that has ended, those included that are still being made.
+    ///
+    /// # Errors
+    /// No server, or some stay.
+    pub(crate) async fn clean(&self, run: &str) -> anyhow::Result<()> {
+        let (client, first) = (connect(&self.0).await?, prefix(run));
+        let start = Instant::now();
+        let end =
+            "select pg_terminate_backend(pid) from pg_stat_activity where starts_with(application_name, $1)";
+        while !client.query(end, &[&first]).await?.is_empty() {
+            anyhow::ensure!(start.elapsed() < PATIENCE, "PostgreSQL goes on making a database of {run}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let made = "select datname::text from pg_database where starts_with(datname::text, $1)";
+        for row in client.query(made, &[&first]).await? {
+            let name: String = row.try_get(0)?;
+            client.batch_execute(&format!("drop database if exists {name} with (force)")).await?;
+        }
+        Ok(())
+    }
+
+    /// The URL, with another path.
+    fn database(&self, name: &str) -> String {
+        let (before, parameters) = self.0.split_once('?').unwrap_or((&self.0, ""));
+        let host = before.find("://").map_or(0, |at| at + 3);
+        let end = before[host..].find('/').map_or(before.len(), |at| host + at);
+        let mark = if parameters.is_empty() { "" } else { "?" };
+        format!("{}/{name}{mark}{parameters}", &before[..end])
+    }
+}
+
+/// With what the names of a run's databases begin.
+pub(super) fn prefix(run: &str) -> String {
+    format!("{}_", run.replace('-', "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_named_in_the_servers_url_and_no_password_is_shown() {
+        let database = |url: &str| Server(url.to_owned()).database("x");
+        assert_eq!(database("postgres://u:p@h:1/postgres?a=b"), "postgres://u:p@h:1/x?a=b");
+        assert_eq!(database("postgres://h"), "postgres://h/x");
+        assert_eq!(format!("{:?}", Server("postgres://u:p@h".to_owned())), "***");
+    }
+}
