@@ -20,7 +20,7 @@ pub(crate) struct Settings {
     /// A broker of the run's own
     #[arg(long, value_enum)]
     broker: Option<Own>,
-    /// A librdkafka setting, for ours and the references alike; repeatable
+    /// A librdkafka setting, for ours and the references alike, but for Java's, who are left out then; repeatable
     #[arg(long = "kafka", value_name = "KEY=VALUE")]
     properties: Vec<String>,
     /// How often each subject runs; a round that warms up and does not count comes before, where the scenario needs one
@@ -39,7 +39,7 @@ pub(crate) struct Bench {
     /// In the names of topics, groups and databases.
     pub(crate) name: String,
     pub(crate) folder: PathBuf,
-    properties: Vec<String>,
+    pub(crate) properties: Vec<String>,
     pub(crate) broker: Broker,
 }
 
