@@ -4,12 +4,21 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-use crate::proc::{Process, time};
+use crate::proc::{self, Process, time};
+
+/// Who takes time besides the clients, and is no other load: processes of this machine by their numbers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Servers {
+    /// Without it other programs cannot be told from the broker, and only stolen time counts.
+    pub(crate) broker: Option<u32>,
+    /// PostgreSQL's first process, the parent of all its others.
+    pub(crate) postgres: Option<u32>,
+}
 
 /// A span of time, from [`Watch::start`] on.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    broker: Option<u32>,
+    servers: Servers,
     start: Instant,
     before: Reading,
 }
@@ -20,21 +29,20 @@ struct Reading {
     busy: Duration,
     /// By another virtual machine, or whoever else the host gives its cores to.
     steal: Duration,
-    /// By this process, its children and the broker.
+    /// By this process, its children and the servers.
     ours: Duration,
 }
 
 impl Watch {
-    /// `broker`: the process of the broker; without it other programs cannot be told from it, and only stolen time counts.
-    pub(crate) fn start(broker: Option<u32>) -> Self {
-        Self { broker, start: Instant::now(), before: Reading::now(broker) }
+    pub(crate) fn start(servers: Servers) -> Self {
+        Self { servers, start: Instant::now(), before: Reading::now(servers) }
     }
 
     /// The share of the machine's time since then that went elsewhere, from 0 to 1.
     pub(crate) fn elsewhere(&self) -> f64 {
-        let now = Reading::now(self.broker);
+        let now = Reading::now(self.servers);
         let spent = |of: fn(&Reading) -> Duration| of(&now).saturating_sub(of(&self.before));
-        let others = match self.broker {
+        let others = match self.servers.broker {
             Some(_) => spent(|reading| reading.busy).saturating_sub(spent(|reading| reading.ours)),
             None => Duration::ZERO,
         };
@@ -45,12 +53,13 @@ impl Watch {
 
 impl Reading {
     /// What cannot be read counts as nothing: then no round is marked.
-    fn now(broker: Option<u32>) -> Self {
+    fn now(servers: Servers) -> Self {
         let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
         let (busy, steal) = whole(&stat).unwrap_or_default();
-        let broker = broker.and_then(Process::of).map_or(Duration::ZERO, |broker| broker.used);
+        let broker = servers.broker.and_then(Process::of).map_or(Duration::ZERO, |broker| broker.used);
+        let postgres = servers.postgres.map_or(Duration::ZERO, family);
         let clients = used(UsageWho::RUSAGE_SELF) + used(UsageWho::RUSAGE_CHILDREN);
-        Self { busy, steal, ours: clients + broker }
+        Self { busy, steal, ours: clients + broker + postgres }
     }
 }
 
@@ -60,6 +69,16 @@ fn whole(stat: &str) -> Option<(Duration, Duration)> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
     let ticks: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).collect();
     Some((time(ticks.get(..3)?.iter().sum()), time(*ticks.get(7)?)))
+}
+
+/// The time of a process and of its children, those included that have ended: so that it only grows while they come and go.
+fn family(pid: u32) -> Duration {
+    let of = |process: Process| match process {
+        Process { pid: first, .. } if first == pid => process.used + process.used_by_ended,
+        Process { parent, .. } if parent == pid => process.used + process.used_by_ended,
+        _ => Duration::ZERO,
+    };
+    proc::all().map(of).sum()
 }
 
 /// User and system time of this process, or of all its children that have ended.
@@ -85,10 +104,26 @@ mod tests {
 
     #[test]
     fn the_time_of_others_is_seen_and_ours_is_not() {
-        let watch = Watch::start(Some(std::process::id()));
+        let watch = Watch::start(Servers { broker: Some(std::process::id()), postgres: None });
         let spin = Instant::now();
         while spin.elapsed() < Duration::from_millis(100) {}
         // Counted as this process and as its broker: whatever it did, it was not another.
         assert!(watch.elsewhere() < 0.9);
+    }
+
+    #[test]
+    fn the_time_of_a_child_counts_as_its_parents_before_and_after_its_end() {
+        let of_a_second = Duration::from_millis(200);
+        let before = family(std::process::id());
+        let mut command = std::process::Command::new("sh");
+        let mut child = command.args(["-c", "while :; do :; done"]).spawn().expect("started");
+        let pid = child.id();
+        while Process::of(pid).expect("it runs").used < of_a_second {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(family(std::process::id()) >= before + of_a_second);
+        child.kill().expect("killed");
+        child.wait().expect("waited for");
+        assert!(family(std::process::id()) >= before + of_a_second);
     }
 }

@@ -9,11 +9,14 @@ const TICK: u64 = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
+    pub(crate) parent: u32,
     pub(crate) group: u32,
     /// Nobody has waited for it yet: a number and nothing more.
     pub(crate) has_ended: bool,
     /// User and system time.
     pub(crate) used: Duration,
+    /// That of its children that have ended and been waited for.
+    pub(crate) used_by_ended: Duration,
 }
 
 impl Process {
@@ -29,9 +32,11 @@ fn parse(pid: u32, stat: &str) -> Option<Process> {
     let ticks = |first: usize| Some(time(number(first)?.saturating_add(number(first + 1)?)));
     Some(Process {
         pid,
+        parent: number(1)? as u32,
         group: number(2)? as u32,
         has_ended: matches!(*fields.first()?, "Z" | "X"),
         used: ticks(11)?,
+        used_by_ended: ticks(13)?,
     })
 }
 
@@ -53,7 +58,14 @@ mod tests {
     #[test]
     fn reads_what_the_kernel_writes() {
         let stat = "7 (a (b) c) Z 3 5 6 0 -1 4194304 1 2 3 4 100 20 3 40 20 0 1 0 99";
-        let expected = Process { pid: 7, group: 5, has_ended: true, used: time(120) };
+        let expected = Process {
+            pid: 7,
+            parent: 3,
+            group: 5,
+            has_ended: true,
+            used: time(120),
+            used_by_ended: time(43),
+        };
         assert_eq!(parse(7, stat), Some(expected));
         assert_eq!(parse(7, "7 (cut"), None);
         let own = std::process::id();

@@ -8,6 +8,7 @@ use shared::client::{Connection, Property};
 use crate::broker::{Broker, Own};
 use crate::ground::Ground;
 use crate::ledger::Server;
+use crate::machine::Servers;
 use crate::report::Report;
 use crate::supervisor::{self, Plan};
 
@@ -41,6 +42,7 @@ pub(crate) struct Bench {
     pub(crate) folder: PathBuf,
     pub(crate) properties: Vec<String>,
     pub(crate) broker: Broker,
+    postgres: Option<u32>,
 }
 
 impl Bench {
@@ -68,13 +70,15 @@ impl Bench {
         let report = Report::new(settings.json.as_deref())?;
         let connection = connection(&settings.bootstrap_servers, &settings.properties);
         connection.asking()?;
+        let postgres = server.clone();
         let plan = Plan { kind: "bench", own: settings.broker, connection, server, keeps_failed: false };
         supervisor::run(plan, |ground| {
+            let postgres = postgres.map(|server| server.process()).transpose()?.flatten();
             let broker = Broker::of(settings.broker, &settings.bootstrap_servers, &ground)?;
             let Ground { name, folder, .. } = ground;
             let (rounds, properties) = (settings.rounds, settings.properties);
             let servers = broker.address().to_owned();
-            scenario(&Bench { servers, rounds, report, name, folder, properties, broker })?;
+            scenario(&Bench { servers, rounds, report, name, folder, properties, broker, postgres })?;
             Ok(ExitCode::SUCCESS)
         })
     }
@@ -93,9 +97,9 @@ impl Bench {
         flags
     }
 
-    /// The broker's process, where it is known.
-    pub(crate) fn broker_pid(&self) -> Option<u32> {
-        self.broker.pid()
+    /// Whose time is neither a client's nor other load, where that is known.
+    pub(crate) fn others(&self) -> Servers {
+        Servers { broker: self.broker.pid(), postgres: self.postgres }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A PostgreSQL server, and the databases that a run makes there.
+//! A PostgreSQL server, the databases that a run makes there, and its processes.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use super::postgres::connect;
+use crate::proc;
 
 /// How long a server may take to give up what it is doing.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -79,6 +80,28 @@ impl Server {
         Ok(())
     }
 
+    /// The server's first process, which has started all others, if it is one of this machine.
+    ///
+    /// # Errors
+    /// No server.
+    #[tokio::main(flavor = "current_thread")]
+    pub(crate) async fn process(&self) -> anyhow::Result<Option<u32>> {
+        let client = connect(&self.0).await?;
+        let row = client.query_one("select pg_backend_pid(), inet_client_port()", &[]).await?;
+        let (backend, port): (i32, Option<i32>) = (row.try_get(0)?, row.try_get(1)?);
+        // A process of that number may be another machine's, or a container's. Its title names the client's port, and is
+        // of this connection alone.
+        let client_of = port.map_or_else(|| "[local]".to_owned(), |port| format!("({port})"));
+        let is_it = |pid: u32| {
+            let title = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let title = String::from_utf8_lossy(&title);
+            title.starts_with("postgres: ")
+                && title.contains(&client_of)
+                && number_inside(pid) == Some(backend)
+        };
+        Ok(proc::all().find(|process| is_it(process.pid)).map(|process| process.parent))
+    }
+
     /// The URL, with another path.
     fn database(&self, name: &str) -> String {
         let (before, parameters) = self.0.split_once('?').unwrap_or((&self.0, ""));
@@ -94,6 +117,12 @@ pub(super) fn prefix(run: &str) -> String {
     format!("{}_", run.replace('-', "_"))
 }
 
+/// The number that a process has where it runs: in a container, its own.
+fn number_inside(pid: u32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().last()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +133,11 @@ mod tests {
         assert_eq!(database("postgres://u:p@h:1/postgres?a=b"), "postgres://u:p@h:1/x?a=b");
         assert_eq!(database("postgres://h"), "postgres://h/x");
         assert_eq!(format!("{:?}", Server("postgres://u:p@h".to_owned())), "***");
+    }
+
+    #[test]
+    fn a_process_has_its_own_number_where_it_runs() {
+        let own = std::process::id();
+        assert_eq!(number_inside(own), Some(own.cast_signed()));
     }
 }
