@@ -1,13 +1,15 @@
 //! The broker of the run: somebody's, one from jars that may be killed, or the embedded one.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+pub(crate) mod embedded;
+mod jars;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use shared::broker::{EmbeddedBroker, Options};
+use shared::topic::Topic;
 
+use self::embedded::Embedded;
+pub(crate) use self::jars::{Jars, Serving, script};
+use crate::ground::Ground;
 use crate::process::Process;
 
 /// A broker that the run starts itself.
@@ -15,94 +17,85 @@ use crate::process::Process;
 pub(crate) enum Own {
     /// Apache Kafka from its jars, by `.ci/kafka`.
     Jars,
-    /// In this process and in memory: no faults of its own, and little room.
+    /// In memory, in a process of its own: no faults, and little room.
     Embedded,
 }
 
 #[derive(Debug)]
 pub(crate) enum Broker {
     Given(String),
-    Jars { address: String, pid: Option<u32>, script: PathBuf, name: String, log: PathBuf },
-    Embedded(EmbeddedBroker),
+    Jars(Jars, Serving),
+    Embedded(Embedded),
 }
 
-const PATIENCE: Duration = Duration::from_secs(300);
-
 impl Broker {
-    /// Starts Kafka from its jars and waits until it serves.
+    /// The one of the run; the embedded one is started, and ends with it.
     ///
     /// # Errors
-    /// No Java, no jars, or it does not come up: what the script says.
-    pub(crate) async fn jars(name: &str, folder: &Path) -> anyhow::Result<Self> {
-        let script = script()?;
-        let log = folder.join("broker.log");
-        let mut process = control(&script, name, &["start", "0"], &log)?;
-        let status = process.wait(PATIENCE).await?;
-        anyhow::ensure!(status.success(), "Kafka does not start: see {}", log.display());
-        let address = process.last_line();
-        let mut process = control(&script, name, &["pid"], &log)?;
-        process.wait(PATIENCE).await?;
-        let pid = process.last_line().parse().ok();
-        Ok(Self::Jars { address, pid, script, name: name.to_owned(), log })
+    /// No broker.
+    pub(crate) fn of(own: Option<Own>, given: &str, ground: &Ground) -> anyhow::Result<Self> {
+        Ok(match own {
+            None => Self::Given(given.to_owned()),
+            Some(Own::Embedded) => Self::Embedded(Embedded::start().context("the embedded broker")?),
+            Some(Own::Jars) => {
+                let serving = ground.kafka.clone().context("nobody has started Kafka")?;
+                Self::Jars(Jars::new(&ground.name, &ground.folder)?, serving)
+            }
+        })
     }
 
-    /// Starts the embedded one with these topics.
-    ///
-    /// # Errors
-    /// It cannot listen.
-    pub(crate) fn embedded(topics: Vec<(String, i32)>) -> anyhow::Result<Self> {
-        Ok(Self::Embedded(EmbeddedBroker::start(Options { port: 0, topics })?))
-    }
-
-    pub(crate) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> &str {
         match self {
-            Self::Given(address) | Self::Jars { address, .. } => address.clone(),
-            Self::Embedded(broker) => broker.address(),
+            Self::Given(address) => address,
+            Self::Jars(_, serving) => &serving.address,
+            Self::Embedded(broker) => &broker.address,
         }
     }
 
-    /// Its process when it was started, where it is ours and not this one.
+    /// Its process when it was started, where it is the run's.
     pub(crate) fn pid(&self) -> Option<u32> {
-        if let Self::Jars { pid, .. } = self { *pid } else { None }
+        match self {
+            Self::Given(_) => None,
+            Self::Jars(_, serving) => serving.pid,
+            Self::Embedded(broker) => Some(broker.pid()),
+        }
     }
 
     pub(crate) fn may_be_killed(&self) -> bool {
-        matches!(self, Self::Jars { .. })
+        matches!(self, Self::Jars(..))
     }
 
-    /// Begins to `kill`, `start` or `clean`; the process given back ends when that is done.
+    /// Makes a topic where clients cannot, or not with so many partitions; `false` where they can.
+    ///
+    /// # Errors
+    /// There is one of that name.
+    pub(crate) fn create_topic(&self, topic: &Topic, partitions: i32) -> anyhow::Result<bool> {
+        let Self::Embedded(broker) = self else { return Ok(false) };
+        broker.create_topic(topic.as_str(), partitions).map(|()| true)
+    }
+
+    /// Whether it answers all requests; the embedded one, for one, deletes no topics.
+    pub(crate) fn is_whole(&self) -> bool {
+        !matches!(self, Self::Embedded(_))
+    }
+
+    /// # Errors
+    /// It is the embedded one: a group that somebody has left takes nobody in before a session timeout, and that would be
+    /// what is measured.
+    pub(crate) fn lets_members_come_and_go(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.is_whole(),
+            "members come and go here, and the embedded broker makes them wait for a session timeout: say --broker jars"
+        );
+        Ok(())
+    }
+
+    /// Begins to `kill` or `start`; the process given back ends when that is done.
     ///
     /// # Errors
     /// It is not ours, or the script cannot be run.
     pub(crate) fn begin(&self, word: &str) -> anyhow::Result<Process> {
-        let Self::Jars { script, name, log, .. } = self else { anyhow::bail!("the broker is not ours") };
-        control(script, name, &[word], log)
+        let Self::Jars(jars, _) = self else { anyhow::bail!("the broker is not ours") };
+        jars.begin(word)
     }
-
-    /// Leaves nothing behind.
-    pub(crate) async fn clean(&self) -> anyhow::Result<()> {
-        if self.may_be_killed() {
-            // A clean stop waits for clients that are gone by now.
-            self.begin("kill")?.wait(PATIENCE).await?;
-            self.begin("clean")?.wait(PATIENCE).await?;
-        }
-        Ok(())
-    }
-}
-
-/// The script that knows Kafka's jars.
-///
-/// # Errors
-/// This is not run from the repository.
-pub(crate) fn script() -> anyhow::Result<PathBuf> {
-    let root = std::env::var_os("CARGO_MANIFEST_DIR").map(|crate_| Path::new(&crate_).join(".."));
-    let script = root.unwrap_or_else(|| ".".into()).join(".ci/kafka");
-    anyhow::ensure!(script.exists(), "there is no .ci/kafka here: run it from the repository's root");
-    Ok(script)
-}
-
-fn control(script: &Path, name: &str, words: &[&str], log: &Path) -> anyhow::Result<Process> {
-    let mut command = Command::new(script);
-    command.args(["--name", name]).args(words);
-    Process::start(command, log).context(".ci/kafka")
 }

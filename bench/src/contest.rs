@@ -80,10 +80,14 @@ impl Contest<'_> {
         let (mut rounds, mut left_out) = (Vec::new(), 0);
         for round in u32::from(!self.warm_up)..=bench.rounds {
             eprintln!("{}, {}: round {round} of {}", self.scenario, self.variant, bench.rounds);
-            let watch = Watch::start(bench.broker_pid());
+            let watch = Watch::start(bench.others());
             let runs = self.round(round)?;
+            let elsewhere = watch.elsewhere();
+            if elsewhere > DISTURBED {
+                eprintln!("{:.0} % of the machine's time went elsewhere", elsewhere * 100.0);
+            }
             if round > 0 {
-                rounds.push((runs, watch.elsewhere() > DISTURBED));
+                rounds.push((runs, elsewhere > DISTURBED));
             }
         }
         let quiet = rounds.iter().filter(|(_, is_disturbed)| !is_disturbed).count();

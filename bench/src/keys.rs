@@ -32,7 +32,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<()> {
             let topic = format!("{}-{keys}-{round}", bench.name);
             fill(bench, &topic, 1, EVENTS, |number| number % keys).await?;
             journals.push(handle(bench, &topic).await?);
-            remove(&bench.connection(), &[&topic]).await?;
+            remove(bench, &[&topic]).await?;
         }
         let of = |figure: fn(&Journal) -> f64| Spread::of(journals.iter().map(figure));
         bench.report.add(&[Line {
@@ -66,7 +66,7 @@ pub(crate) async fn fill(
     events: u64,
     key: impl Fn(u64) -> u64,
 ) -> anyhow::Result<()> {
-    let topic = make(&bench.connection(), name, partitions).await?;
+    let topic = make(bench, name, partitions).await?;
     let publisher = Publisher::new(&bench.connection())?;
     for number in 0..events {
         let event = NewEvent::new("/bench", "com.example.bench.v1").key(key(number).to_string());
@@ -92,7 +92,7 @@ async fn handle(bench: &Bench, topic: &str) -> anyhow::Result<Journal> {
     Ok(journal)
 }
 
-/// The settings of a service-b in this process.
+/// The settings of a service-b in this process; the topics that it needs beside its own are there where it cannot make them.
 ///
 /// # Errors
 /// A flag that it does not know.
@@ -108,6 +108,9 @@ pub(crate) fn member(
     all.extend(common.iter().map(String::as_str).chain(flags.iter().copied()));
     let mut config = parse_alone::<Cli>(&all)?.into_config();
     config.store = Some(store.url());
+    for spec in config.topic_specs()?.iter().filter(|spec| spec.topic.as_str() != topic) {
+        bench.broker.create_topic(&spec.topic, spec.partitions)?;
+    }
     Ok(config)
 }
 

@@ -93,9 +93,9 @@ fn subject<'a>(
     let place = name.replace(", ", "-").replace(' ', "-");
     let run = move |round| {
         let name = format!("{}-{}-{place}-{round}", bench.name, stream.rate);
-        let topic = load::make_now(&bench.connection(), &name, PARTITIONS)?;
+        let topic = load::make_now(bench, &name, PARTITIONS)?;
         let run = run(&topic);
-        load::delete(&bench.connection(), &[&name])?;
+        load::delete(bench, &[&name])?;
         run
     };
     Subject { name: name.to_owned(), run: Box::new(run) }

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, Producer};
-use shared::client::{Connection, TopicSpec, ensure_topics};
+use shared::client::{TopicSpec, ensure_topics};
 use shared::event::NewEvent;
 use shared::producer::Publisher;
 use shared::topic::Topic;
@@ -26,10 +26,10 @@ pub(crate) const TYPE: &str = "com.example.bench.v1";
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Loads {
     /// The bytes of an event's data; several by commas
-    #[arg(long, value_delimiter = ',', default_values_t = [100, 1024])]
-    bytes: Vec<usize>,
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 1024], value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    bytes: Vec<u32>,
     /// How many events [default: 1,000,000, of more than 256 bytes 300,000]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     events: Option<u64>,
     /// What the data look like
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Payload::Text, Payload::Json])]
@@ -93,6 +93,7 @@ impl Loads {
                     if payload == Payload::Json || compression == Compression::None {
                         let events = self.events.unwrap_or(if bytes > 256 { 300_000 } else { 1_000_000 });
                         let (partitions, keys) = (PARTITIONS, KEYS);
+                        let bytes = bytes as usize;
                         loads.push(Load { events, bytes, payload, compression, partitions, keys });
                     }
                 }
@@ -172,7 +173,7 @@ impl Load {
     ) -> anyhow::Result<()> {
         let mut connection = bench.connection();
         connection.properties.extend(self.setting().parse());
-        let topic = make(&connection, name, self.partitions).await?;
+        let topic = make(bench, name, self.partitions).await?;
         let publisher = Publisher::new(&connection)?;
         for (number, data) in (0..).zip(self.data()) {
             let event = NewEvent::new(SOURCE, TYPE).key((number % self.keys).to_string());
@@ -224,25 +225,35 @@ fn order(number: u64, bytes: usize, random: &mut fastrand::Rng) -> Vec<u8> {
 ///
 /// # Errors
 /// No broker, or one that refuses.
-pub(crate) async fn make(connection: &Connection, name: &str, partitions: i32) -> anyhow::Result<Topic> {
+pub(crate) async fn make(bench: &Bench, name: &str, partitions: i32) -> anyhow::Result<Topic> {
     let topic: Topic = name.parse()?;
-    let spec = TopicSpec::new(topic.clone(), partitions);
-    ensure_topics(connection, vec![spec]).await?;
+    if !bench.broker.create_topic(&topic, partitions)? {
+        ensure_topics(&bench.connection(), vec![TopicSpec::new(topic.clone(), partitions)]).await?;
+    }
     Ok(topic)
+}
+
+/// Makes the topic that service-b would wait for at its start, where it cannot make it itself.
+///
+/// # Errors
+/// No broker, or one that refuses.
+pub(crate) fn make_dead_letters(bench: &Bench, topic: &str, group: &str) -> anyhow::Result<()> {
+    let topic: Topic = topic.parse()?;
+    bench.broker.create_topic(&topic.dead_letters(group)?, PARTITIONS).map(drop)
 }
 
 /// [`make`], for who has no runtime.
 #[tokio::main]
-pub(crate) async fn make_now(connection: &Connection, name: &str, partitions: i32) -> anyhow::Result<Topic> {
-    make(connection, name, partitions).await
+pub(crate) async fn make_now(bench: &Bench, name: &str, partitions: i32) -> anyhow::Result<Topic> {
+    make(bench, name, partitions).await
 }
 
 /// How many records a topic holds that nothing was ever deleted of.
 ///
 /// # Errors
 /// No broker.
-pub(crate) fn records(connection: &Connection, topic: &str, partitions: i32) -> anyhow::Result<u64> {
-    let client: BaseProducer = connection.producer()?.create()?;
+pub(crate) fn records(bench: &Bench, topic: &str, partitions: i32) -> anyhow::Result<u64> {
+    let client: BaseProducer = bench.connection().producer()?.create()?;
     let mut records = 0;
     for partition in 0..partitions {
         let (low, high) = client.client().fetch_watermarks(topic, partition, Duration::from_secs(10))?;
@@ -254,9 +265,12 @@ pub(crate) fn records(connection: &Connection, topic: &str, partitions: i32) -> 
 /// Deletes topics, so that the disk and the broker's memory hold those of one round only.
 ///
 /// # Errors
-/// No broker. One that does not delete topics keeps them.
-pub(crate) async fn remove(connection: &Connection, names: &[&str]) -> anyhow::Result<()> {
-    let admin: AdminClient<DefaultClientContext> = connection.producer()?.create()?;
+/// No broker. The embedded one keeps them.
+pub(crate) async fn remove(bench: &Bench, names: &[&str]) -> anyhow::Result<()> {
+    if !bench.broker.is_whole() {
+        return Ok(());
+    }
+    let admin: AdminClient<DefaultClientContext> = bench.connection().asking()?.create()?;
     admin.delete_topics(names, &AdminOptions::new()).await?;
     Ok(())
 }
@@ -266,8 +280,8 @@ pub(crate) async fn remove(connection: &Connection, names: &[&str]) -> anyhow::R
 /// # Errors
 /// Likewise.
 #[tokio::main]
-pub(crate) async fn delete(connection: &Connection, names: &[&str]) -> anyhow::Result<()> {
-    remove(connection, names).await
+pub(crate) async fn delete(bench: &Bench, names: &[&str]) -> anyhow::Result<()> {
+    remove(bench, names).await
 }
 
 #[cfg(test)]

@@ -6,14 +6,18 @@ mod broker;
 mod check;
 mod contest;
 mod drain;
+mod ground;
+mod group;
 mod keys;
 mod latency;
 mod ledger;
+mod leftovers;
 mod load;
 mod machine;
 mod measure;
 mod others;
 mod plot;
+mod proc;
 mod process;
 mod produce;
 mod report;
@@ -21,9 +25,12 @@ mod retry_storm;
 mod scale;
 mod service;
 mod settings;
+mod signals;
 mod subject;
+mod supervisor;
 mod torture;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -75,7 +82,7 @@ enum Scenario {
         #[command(flatten)]
         settings: Settings,
         /// How many events the backlog has
-        #[arg(long, default_value_t = 300_000)]
+        #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
         events: u64,
     },
     /// Latency at a steady rate: service-a's publisher and service-b's runtime beside a bare producer and consumer
@@ -112,34 +119,41 @@ enum Scenario {
     /// One bare client, as a process of its own; what the scenarios start
     #[command(hide = true)]
     Subject(subject::Subject),
+    /// The embedded broker, as a process of its own
+    #[command(hide = true)]
+    EmbeddedBroker,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     telemetry::init_quiet();
     measure(cli.scenario).unwrap_or_else(|error| {
-        eprintln!("bench: {error:#}");
+        let _ = writeln!(std::io::stderr(), "bench: {error:#}");
         ExitCode::FAILURE
     })
 }
 
 fn measure(scenario: Scenario) -> anyhow::Result<ExitCode> {
     match scenario {
-        Scenario::Drain { settings, loads } => Bench::run(settings, |bench| drain::run(bench, &loads))?,
+        Scenario::Drain { settings, loads } => Bench::run(settings, |bench| drain::run(bench, &loads)),
         Scenario::Ledger { settings, ledgers } => {
-            Bench::run(settings, |bench| ledger::run(bench, &ledgers))?;
+            Bench::run_beside(settings, ledgers.server(), |bench| ledger::run(bench, &ledgers))
         }
-        Scenario::Produce { settings, loads } => Bench::run(settings, |bench| produce::run(bench, &loads))?,
-        Scenario::Keys(settings) => Bench::run(settings, keys::run)?,
+        Scenario::Produce { settings, loads } => Bench::run(settings, |bench| produce::run(bench, &loads)),
+        Scenario::Keys(settings) => Bench::run(settings, keys::run),
         Scenario::RetryStorm { settings, events } => {
-            Bench::run(settings, |bench| retry_storm::run(bench, events))?;
+            Bench::run(settings, |bench| retry_storm::run(bench, events))
         }
-        Scenario::Plot(plots) => plot::run(&plots)?,
-        Scenario::Latency { settings, rates } => Bench::run(settings, |bench| latency::run(bench, &rates))?,
-        Scenario::Scale { settings, growth } => Bench::run(settings, |bench| scale::run(bench, &growth))?,
-        Scenario::Torture(settings) => return torture::run(settings),
-        Scenario::TortureMember(member) => torture::member::run(member)?,
-        Scenario::Subject(subject) => subject::run(&subject)?,
+        Scenario::Latency { settings, rates } => Bench::run(settings, |bench| latency::run(bench, &rates)),
+        Scenario::Scale { settings, growth } => Bench::run(settings, |bench| scale::run(bench, &growth)),
+        Scenario::Torture(settings) => torture::run(settings),
+        Scenario::Plot(plots) => done(plot::run(&plots)),
+        Scenario::TortureMember(member) => done(torture::member::run(member)),
+        Scenario::Subject(subject) => done(subject::run(&subject)),
+        Scenario::EmbeddedBroker => done(broker::embedded::serve()),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+fn done(result: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    result.map(|()| ExitCode::SUCCESS)
 }

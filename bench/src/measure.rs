@@ -92,9 +92,7 @@ pub(crate) fn run_together(
     for ((child, _), command) in children.into_iter().zip(commands) {
         let done = child.wait_with_output()?;
         if !done.status.success() {
-            // Without its environment, in which a store's URL may hold a password.
-            let (program, flags) = (command.get_program().display(), command.get_args().collect::<Vec<_>>());
-            anyhow::bail!("{program} {flags:?} ended with {}", done.status);
+            anyhow::bail!("{} ended with {}", shown(command), done.status);
         }
         outputs.push(String::from_utf8_lossy(&done.stdout).into_owned());
     }
@@ -102,6 +100,22 @@ pub(crate) fn run_together(
     // Of all children that have ended: the difference is that of these.
     let cpu = used(UsageWho::RUSAGE_CHILDREN).saturating_sub(before);
     Ok(Run { events, wall, cpu, peak_kib, figures: Vec::new() })
+}
+
+/// Without its environment, in which a store's URL may hold a password, and without the values of librdkafka's settings,
+/// which may be one.
+fn shown(command: &Command) -> String {
+    let mut text = command.get_program().to_string_lossy().into_owned();
+    let mut is_setting = false;
+    for argument in command.get_args().map(|argument| argument.to_string_lossy()) {
+        text.push(' ');
+        match argument.split_once('=') {
+            Some((key, _)) if is_setting => text.extend([key, "=…"]),
+            _ => text.push_str(&argument),
+        }
+        is_setting = ["--kafka", "-X"].contains(&argument.as_ref());
+    }
+    text
 }
 
 /// Of a program that prints the number and nothing else.
@@ -126,4 +140,16 @@ pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     let built = Command::new(cargo).args(["build", "--quiet", "-p", name]).args(profile).status()?;
     anyhow::ensure!(built.success() && beside.exists(), "cannot build {name}");
     Ok(beside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_without_what_may_be_secret() {
+        let mut command = Command::new("kcat");
+        command.args(["-t", "a=b", "-X", "sasl.password=x=y", "--kafka", "debug=all"]).env("STORE", "secret");
+        assert_eq!(shown(&command), "kcat -t a=b -X sasl.password=… --kafka debug=…");
+    }
 }

@@ -27,8 +27,13 @@ pub(crate) fn has_kcat() -> bool {
     answers("kcat", "-V")
 }
 
-pub(crate) fn has_java() -> bool {
-    answers("java", "-version") && broker::script().is_ok()
+/// It knows none of librdkafka's settings, and with others than the rest it would be no comparison. The embedded broker does
+/// not answer all of its requests.
+pub(crate) fn has_java(bench: &Bench) -> bool {
+    bench.properties.is_empty()
+        && bench.broker.is_whole()
+        && answers("java", "-version")
+        && broker::script().is_ok()
 }
 
 /// Reads the events from their beginning, in no group, and prints none of them.
@@ -39,6 +44,7 @@ pub(crate) fn kcat(bench: &Bench, topic: &str, events: u64) -> anyhow::Result<Ru
     // Packaged ones do not know `fetch.queue.backoff.ms`: with a queue that never fills there is no such pause.
     command.args(["-X", "check.crcs=true", "-X", "queued.min.messages=10000000"]);
     command.args(["-X", "queued.max.messages.kbytes=2000000"]);
+    command.args(bench.properties.iter().flat_map(|property| ["-X", property]));
     // It ends when it has got so many, and not before.
     measure::run(command.args(["-c", &number]), |_| Ok(events))
 }
@@ -59,12 +65,12 @@ pub(crate) fn java_consumer(bench: &Bench, topic: &str, events: u64, round: u32)
     })?;
     // It counts what its last poll brought, too.
     let events = run.events.min(events);
-    Ok(Run { events, wall: Duration::from_secs_f64(events as f64 / rate), ..run })
+    Ok(Run { events, wall: wall(events, rate)?, ..run })
 }
 
 /// Kafka's own measure of its producer, likewise. It writes no headers: their bytes are added to the value.
 pub(crate) fn java_producer(bench: &Bench, topic: &str, load: &Load, file: &Path) -> anyhow::Result<Run> {
-    let padded = bench.folder.path().join("padded");
+    let padded = bench.folder.join("padded");
     pad(file, &padded)?;
     let settings = bench.connection().producer()?;
     let setting = |name: &str| settings.get(name).map(|value| format!("{name}={value}"));
@@ -84,7 +90,13 @@ pub(crate) fn java_producer(bench: &Bench, topic: &str, load: &Load, file: &Path
         rate = rest.split(' ').next().unwrap_or_default().parse()?;
         count(sent)
     })?;
-    Ok(Run { wall: Duration::from_secs_f64(run.events as f64 / rate), ..run })
+    Ok(Run { wall: wall(run.events, rate)?, ..run })
+}
+
+/// How long so many events took at the rate that was printed.
+fn wall(events: u64, rate: f64) -> anyhow::Result<Duration> {
+    Duration::try_from_secs_f64(events as f64 / rate)
+        .with_context(|| format!("no rate: {rate} events a second"))
 }
 
 fn pad(file: &Path, padded: &Path) -> anyhow::Result<()> {
@@ -100,4 +112,15 @@ fn tool(class: &str) -> anyhow::Result<Command> {
     let mut command = Command::new(broker::script()?);
     command.args(["tool", class]).stderr(Stdio::null());
     Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_that_is_none_is_an_error() {
+        assert_eq!(wall(10, 5.0).ok(), Some(Duration::from_secs(2)));
+        assert!([0.0, -1.0, f64::NAN].into_iter().all(|rate| wall(10, rate).is_err()));
+    }
 }

@@ -1,4 +1,4 @@
-//! A program of the run: started in a process group of its own, so that Ctrl-C is ours alone to pass on.
+//! A program of the run.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -13,7 +13,8 @@ use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::measure;
+use crate::group::Group;
+use crate::{measure, signals};
 
 /// A running program. Dropping it kills what is left.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Process {
     pub(crate) started: Instant,
     last_line: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
+    /// That of what it starts, where it is not ours.
+    group: Option<Group>,
 }
 
 impl Process {
@@ -32,7 +35,7 @@ impl Process {
     pub(crate) fn start(mut command: Command, log: &Path) -> anyhow::Result<Self> {
         measure::without_settings(&mut command);
         let log = File::options().create(true).append(true).open(log)?;
-        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child =
             command.spawn().with_context(|| format!("cannot start {}", command.get_program().display()))?;
         let last_line = Arc::<Mutex<String>>::default();
@@ -40,7 +43,18 @@ impl Process {
             let last_line = Arc::clone(&last_line);
             std::thread::spawn(move || keep_last_line(out, &last_line))
         });
-        Ok(Self { child, started: Instant::now(), last_line, reader })
+        Ok(Self { child, started: Instant::now(), last_line, reader, group: None })
+    }
+
+    /// The same in a process group of its own: Ctrl-C does not reach it, and dropping it kills what it has started, too.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(crate) fn start_apart(mut command: Command, log: &Path) -> anyhow::Result<Self> {
+        command.process_group(0);
+        let mut process = Self::start(command, log)?;
+        process.group = Some(Group(process.pid()));
+        Ok(process)
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -58,12 +72,7 @@ impl Process {
     /// Whether it has begun to listen for SIGTERM: one that has only just started dies of it, as any program does,
     /// and that proves nothing.
     pub(crate) fn hears_sigterm(&self) -> bool {
-        let caught = || {
-            let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-            let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim().to_owned();
-            u64::from_str_radix(&mask, 16).ok()
-        };
-        caught().is_some_and(|mask| mask & (1 << (Signal::SIGTERM as u64 - 1)) != 0)
+        signals::is_in("SigCgt", self.child.id(), Signal::SIGTERM)
     }
 
     /// How it ended, if it has; then its last line is there, too.
@@ -98,6 +107,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // What one that has ended has left running, a broker before all, is meant to stay.
+        if let (Ok(None), Some(group)) = (self.child.try_wait(), self.group) {
+            group.signal(Signal::SIGKILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -17,7 +17,7 @@ use crate::{others, service};
 pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
     let service_a = measure::program("service-a")?;
     for (number, load) in loads.all()?.into_iter().enumerate() {
-        let file = load.write(bench.folder.path())?;
+        let file = load.write(&bench.folder)?;
         let name = format!("{}-{number}", bench.name);
         let ours = |round| {
             let topic = format!("{name}-ours-{round}");
@@ -37,7 +37,7 @@ pub(crate) fn run(bench: &Bench, loads: &Loads) -> anyhow::Result<()> {
             bare(bench, &name, &load, &file, "BaseProducer", "base-producer"),
             bare(bench, &name, &load, &file, "FutureProducer, window", "future-producer"),
         ];
-        if others::has_java() {
+        if others::has_java(bench) {
             let run = |round| {
                 let topic = format!("{name}-java-{round}");
                 in_topic(bench, &topic, || others::java_producer(bench, &topic, &load, &file))
@@ -81,11 +81,11 @@ fn bare<'a>(
 
 /// Makes the topic before, and deletes it after: neither is measured.
 fn in_topic(bench: &Bench, topic: &str, run: impl FnOnce() -> anyhow::Result<Run>) -> anyhow::Result<Run> {
-    load::make_now(&bench.connection(), topic, PARTITIONS)?;
+    load::make_now(bench, topic, PARTITIONS)?;
     let run = run()?;
     // Not what the subject says, but what the broker has.
-    let records = load::records(&bench.connection(), topic, PARTITIONS)?;
+    let records = load::records(bench, topic, PARTITIONS)?;
     anyhow::ensure!(records == run.events, "{topic} has got {records} records instead of {}", run.events);
-    load::delete(&bench.connection(), &[topic])?;
+    load::delete(bench, &[topic])?;
     Ok(run)
 }

@@ -23,6 +23,8 @@ const SHARES: [u64; 3] = [0, 1, 10];
 /// Events a second while latency is measured, and for how long.
 const RATE: u64 = 2_000;
 const SECONDS: u64 = 15;
+/// How long no event may be handled.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The rate of a backlog and the latency of a steady stream, from when an event was to be published until its handler had
 /// succeeded, of the keys that do not fail, beside those of an undisturbed run of the same round.
@@ -46,7 +48,7 @@ pub(crate) async fn run(bench: &Bench, events: u64) -> anyhow::Result<()> {
             rounds.push(found);
         }
     }
-    remove(&bench.connection(), &[&bench.name]).await?;
+    remove(bench, &[&bench.name]).await?;
     bench.report.add(&lines(events, &rounds))
 }
 
@@ -88,20 +90,19 @@ fn lines(events: u64, rounds: &[Vec<Found>]) -> Vec<Line> {
 /// The rate at which the others of a backlog are handled.
 async fn backlog(bench: &Bench, share: u64, events: u64, round: u32) -> anyhow::Result<f64> {
     let storm = Storm::new(share, events);
-    let group = format!("{}-{share}-{round}", bench.name);
+    let group = format!("{}-backlog-{share}-{round}", bench.name);
     let others = handle(bench, &bench.name, &group, &storm).await?;
     Ok(others.latencies.len() as f64 / (others.last - others.first).as_secs_f64())
 }
 
 /// Median and 99th percentile of the others' latency, in milliseconds.
 async fn stream(bench: &Bench, name: &str, share: u64) -> anyhow::Result<(f64, f64)> {
-    let topic = make(&bench.connection(), name, PARTITIONS).await?;
+    let topic = make(bench, name, PARTITIONS).await?;
     let storm = Storm::new(share, RATE * SECONDS);
-    let (published, others) =
-        tokio::join!(publish(bench, &topic, storm.start), handle(bench, name, name, &storm));
-    remove(&bench.connection(), &[name]).await?;
-    published?;
-    let mut latencies = others?.latencies;
+    // Who waits for events that are not published would wait for ever.
+    let both = tokio::try_join!(publish(bench, &topic, storm.start), handle(bench, name, name, &storm));
+    remove(bench, &[name]).await?;
+    let mut latencies = both?.1.latencies;
     latencies.sort_unstable();
     let at = |share: f64| {
         let index = (latencies.len() as f64 * share) as usize;
@@ -132,9 +133,9 @@ async fn handle(bench: &Bench, topic: &str, group: &str, handler: &Storm) -> any
     let store = TemporaryStore::new()?;
     let config = member(bench, topic, group, &[], &store)?;
     let handlers = Handlers::new().on("*", handler.clone())?;
-    let is_done = Arc::clone(&handler.done);
-    service_b::run(config, handlers, Arc::new(Counts::default()), async move { is_done.notified().await })
-        .await?;
+    let watched = handler.clone();
+    let ended = async move { watched.are_done_or_stuck().await };
+    service_b::run(config, handlers, Arc::new(Counts::default()), ended).await?;
     let others = std::mem::replace(&mut *handler.lock(), Others::new());
     anyhow::ensure!(others.latencies.len() as u64 == handler.expected, "not all of the others were handled");
     Ok(others)
@@ -173,6 +174,18 @@ impl Storm {
         let expected = (0..events).filter(|number| !is_failing(*number, share)).count() as u64;
         let others = Arc::new(Mutex::new(Others::new()));
         Self { share, start: Instant::now(), expected, others, done: Arc::default() }
+    }
+
+    /// Until all of the others are handled, or none has been for so long that no more will be.
+    async fn are_done_or_stuck(&self) {
+        let mut before = None;
+        while tokio::time::timeout(PATIENCE, self.done.notified()).await.is_err() {
+            let now = Some(self.lock().latencies.len());
+            if now == before {
+                return;
+            }
+            before = now;
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Others> {

@@ -3,7 +3,7 @@
 //!
 //! What starting takes is measured as well, over an empty topic of as many partitions: one ratio has it, the other does
 //! not. Several instances are one group and are started at once; each goes when the partitions that it then has are
-//! handled. Some of the backlog is handled before all of them have joined: `least_share` says how evenly it was shared.
+//! handled, and the settings of that row are shown with it. Some of the backlog is handled before all of them have joined: `least_share` says how evenly it was shared.
 
 mod instances;
 
@@ -23,12 +23,18 @@ use crate::settings::Bench;
 const PARTITIONS: i32 = 8;
 const KEYS: u64 = 1_000;
 const ALONE: Variant = Variant { partitions: PARTITIONS, keys: KEYS, instances: 1 };
+/// For the row in which several join, ours and the bare loop alike. Members hear of each other when their heartbeats are
+/// answered; by default each three seconds, in which a backlog is gone.
+const HEARTBEAT: [&str; 2] = ["--kafka", "heartbeat.interval.ms=200"];
 
 /// Fills the topics of each row, then drains them in turn, each time in a group of its own.
 ///
 /// # Errors
 /// No broker, or a subject that does not handle every event.
 pub(crate) fn run(bench: &Bench, growth: &Growth) -> anyhow::Result<()> {
+    if growth.by.contains(&By::Instances) {
+        bench.broker.lets_members_come_and_go()?;
+    }
     let service_b = measure::program("service-b")?;
     growth.by.iter().try_for_each(|by| Row::new(*by, growth.events).run(bench, &service_b))
 }
@@ -96,17 +102,17 @@ impl Row {
             let topic = format!("{}-{}-{place}", bench.name, self.by);
             self.load(*variant).fill(bench, &topic)?;
             check(bench, &topic, self.events)?;
-            load::make_now(&bench.connection(), &empty(&topic), variant.partitions)?;
+            load::make_now(bench, &empty(&topic), variant.partitions)?;
             topics.push(topic);
         }
         let mut subjects = Vec::new();
         for (variant, topic) in self.variants.iter().zip(&topics) {
-            let instances = Instances { bench, program: service_b, number: variant.instances };
+            let (number, settings) = (variant.instances, self.settings());
+            let instances = Instances { bench, program: service_b, number, settings };
             let ours = move |round| instances.run(topic, self.events, round);
             subjects.push(Subject { name: "service-b, discard".to_owned(), run: Box::new(ours) });
-            let bare =
-                drain::bare(bench, topic, &self.load(*variant), "BaseConsumer, tuned", "base-consumer");
-            subjects.push(bare);
+            let (load, name) = (self.load(*variant), "BaseConsumer, tuned");
+            subjects.push(drain::bare(bench, topic, &load, name, "base-consumer", settings));
         }
         let (variant, events) = (format!("by {}", self.by), self.events);
         let contest = Contest { scenario: "scale", variant, events, warm_up: true, subjects };
@@ -115,9 +121,20 @@ impl Row {
             bench.report.add(&self.lines(&contest, &rounds, place, *variant))?;
         }
         for topic in &topics {
-            load::delete(&bench.connection(), &[topic, &empty(topic)])?;
+            load::delete(bench, &[topic, &empty(topic)])?;
         }
         Ok(())
+    }
+
+    /// Those of librdkafka that are not the run's, as flags.
+    fn settings(&self) -> &'static [&'static str] {
+        if self.by == By::Instances { &HEARTBEAT } else { &[] }
+    }
+
+    /// What is shown of a variant.
+    fn name(&self, variant: Variant) -> String {
+        let settings = self.settings().iter().skip(1).step_by(2);
+        settings.fold(variant.name(), |name, setting| format!("{name}, {setting}"))
     }
 
     fn load(&self, variant: Variant) -> Load {
@@ -131,11 +148,11 @@ impl Row {
         let (ours, bare) = (place * 2, place * 2 + 1);
         let mut lines = vec![contest.line(rounds, ours), contest.line(rounds, bare)];
         for line in &mut lines {
-            line.variant = variant.name();
+            line.variant = self.name(variant);
         }
         let mut ratios = vec![("CPU of the bare loop".to_owned(), rounds.compared(ours, bare, cpu))];
         if let (1.., Some(first)) = (place, self.variants.first()) {
-            let first = first.name();
+            let first = self.name(*first);
             ratios.push((
                 format!("CPU at {first}, start-up left out"),
                 rounds.compared(ours, 0, cpu_of_events),
@@ -164,6 +181,13 @@ mod tests {
     fn run(cpu_ms: u64, empty_ms: f64) -> Run {
         let cpu = Duration::from_millis(cpu_ms);
         Run { events: 1, wall: cpu, cpu, peak_kib: None, figures: vec![(EMPTY, empty_ms)] }
+    }
+
+    #[test]
+    fn settings_of_a_row_are_shown_and_the_other_rows_have_none() {
+        let name = |by: By| Row::new(by, 1).name(ALONE);
+        assert_eq!(name(By::Keys), "8 partitions, 1000 keys, 1 instances");
+        assert_eq!(name(By::Instances), "8 partitions, 1000 keys, 1 instances, heartbeat.interval.ms=200");
     }
 
     #[test]

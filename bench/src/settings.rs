@@ -1,19 +1,16 @@
 //! What every scenario that measures takes, and the broker that it runs against.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::ExitCode;
 
-use anyhow::Context as _;
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use shared::client::Connection;
-use shared::shutdown;
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use shared::client::{Connection, Property};
 
 use crate::broker::{Broker, Own};
+use crate::ground::Ground;
+use crate::ledger::Server;
+use crate::machine::Servers;
 use crate::report::Report;
+use crate::supervisor::{self, Plan};
 
 /// The flags.
 #[derive(Debug, Clone, clap::Args)]
@@ -24,7 +21,7 @@ pub(crate) struct Settings {
     /// A broker of the run's own
     #[arg(long, value_enum)]
     broker: Option<Own>,
-    /// A librdkafka setting, for ours and the references alike; repeatable
+    /// A librdkafka setting, for ours and the references alike, but for Java's, who are left out then; repeatable
     #[arg(long = "kafka", value_name = "KEY=VALUE")]
     properties: Vec<String>,
     /// How often each subject runs; a round that warms up and does not count comes before, where the scenario needs one
@@ -40,96 +37,55 @@ pub(crate) struct Bench {
     pub(crate) servers: String,
     pub(crate) rounds: u32,
     pub(crate) report: Report,
-    /// In the names of topics and groups, so that runs against one broker do not meet.
+    /// In the names of topics, groups and databases.
     pub(crate) name: String,
-    pub(crate) folder: TempDir,
-    properties: Vec<String>,
-    broker: Arc<Broker>,
-    runtime: Runtime,
-    leftovers: Leftovers,
+    pub(crate) folder: PathBuf,
+    pub(crate) properties: Vec<String>,
+    pub(crate) broker: Broker,
+    postgres: Option<u32>,
 }
 
-/// What removes what lies neither in the folder nor in the broker.
-type Leftovers = Arc<Mutex<Vec<BoxFuture<'static, anyhow::Result<()>>>>>;
-
 impl Bench {
-    /// Starts the broker, if it is the run's own, has the scenario measured, and cleans up, also at Ctrl-C.
+    /// Has the scenario measured.
     ///
     /// # Errors
     /// No broker, or what the scenario says.
     pub(crate) fn run(
         settings: Settings,
         scenario: impl FnOnce(&Bench) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        let bench = Self::start(settings)?;
-        let signal = bench.runtime.block_on(async { shutdown::signalled() })?;
-        let (folder, broker) = (bench.folder.path().to_owned(), Arc::clone(&bench.broker));
-        let leftovers = Arc::clone(&bench.leftovers);
-        // Who sets it cleans up: half a removal by each would leave something behind.
-        let is_ending = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&is_ending);
-        let interrupted = bench.runtime.spawn(async move {
-            signal.await;
-            if ended.swap(true, Ordering::Relaxed) {
-                return;
-            }
-            eprintln!("stopping");
-            // At Ctrl-C the subjects got the signal, too.
-            let stays = broker.clean().await.is_err() | remove(&leftovers).await.is_err();
-            // Who was about to add a file does it once more at most: there is no folder any more.
-            if stays
-                | (std::fs::remove_dir_all(&folder).is_err() && std::fs::remove_dir_all(&folder).is_err())
-            {
-                eprintln!("not everything could be removed");
-            }
-            std::process::exit(130);
-        });
-        let result = scenario(&bench);
-        if is_ending.swap(true, Ordering::Relaxed) {
-            // It ends the process.
-            bench.runtime.block_on(interrupted)?;
-        }
-        let tidied = bench.tidy();
-        bench.runtime.block_on(bench.broker.clean())?;
-        result.and(tidied)
+    ) -> anyhow::Result<ExitCode> {
+        Self::run_beside(settings, None, scenario)
     }
 
-    /// Has this done at the next [`tidy`](Self::tidy), at the latest in the end, also at Ctrl-C.
-    pub(crate) fn at_end(&self, remove: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-        self.leftovers.lock().unwrap_or_else(PoisonError::into_inner).push(remove.boxed());
-    }
-
-    /// Removes what [`at_end`](Self::at_end) has been told of.
+    /// The same where it makes databases on a server.
     ///
     /// # Errors
-    /// Something stays.
-    pub(crate) fn tidy(&self) -> anyhow::Result<()> {
-        self.runtime.block_on(remove(&self.leftovers))
-    }
-
-    fn start(settings: Settings) -> anyhow::Result<Self> {
+    /// Likewise.
+    pub(crate) fn run_beside(
+        settings: Settings,
+        server: Option<Server>,
+        scenario: impl FnOnce(&Bench) -> anyhow::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
+        // Before a broker is started for it.
         let report = Report::new(settings.json.as_deref())?;
-        let folder = tempfile::Builder::new().prefix("bench-").tempdir()?;
-        let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
-        let name = format!("bench-{}-{seconds}", std::process::id());
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let broker = runtime.block_on(async {
-            match settings.broker {
-                Some(Own::Jars) => Broker::jars(&name, folder.path()).await,
-                Some(Own::Embedded) => Broker::embedded(Vec::new()),
-                None => Ok(Broker::Given(settings.bootstrap_servers)),
-            }
-        });
-        let broker = Arc::new(broker.context("the run's own broker")?);
-        let (rounds, properties) = (settings.rounds, settings.properties);
-        let (servers, leftovers) = (broker.address(), Leftovers::default());
-        Ok(Self { servers, rounds, report, name, folder, properties, broker, runtime, leftovers })
+        let connection = connection(&settings.bootstrap_servers, &settings.properties);
+        connection.asking()?;
+        let postgres = server.clone();
+        let plan = Plan { kind: "bench", own: settings.broker, connection, server, keeps_failed: false };
+        supervisor::run(plan, |ground| {
+            let postgres = postgres.map(|server| server.process()).transpose()?.flatten();
+            let broker = Broker::of(settings.broker, &settings.bootstrap_servers, &ground)?;
+            let Ground { name, folder, .. } = ground;
+            let (rounds, properties) = (settings.rounds, settings.properties);
+            let servers = broker.address().to_owned();
+            scenario(&Bench { servers, rounds, report, name, folder, properties, broker, postgres })?;
+            Ok(ExitCode::SUCCESS)
+        })
     }
 
     /// How to reach the broker.
     pub(crate) fn connection(&self) -> Connection {
-        let properties = self.properties.iter().flat_map(|text| text.parse()).collect();
-        Connection { bootstrap_servers: self.servers.clone(), properties }
+        connection(&self.servers, &self.properties)
     }
 
     /// The same as flags of a program.
@@ -141,17 +97,14 @@ impl Bench {
         flags
     }
 
-    /// The broker's process, where it is known.
-    pub(crate) fn broker_pid(&self) -> Option<u32> {
-        self.broker.pid()
+    /// Whose time is neither a client's nor other load, where that is known.
+    pub(crate) fn others(&self) -> Servers {
+        Servers { broker: self.broker.pid(), postgres: self.postgres }
     }
 }
 
-async fn remove(leftovers: &Leftovers) -> anyhow::Result<()> {
-    let all = std::mem::take(&mut *leftovers.lock().unwrap_or_else(PoisonError::into_inner));
-    let mut result = Ok(());
-    for remove in all {
-        result = result.and(remove.await);
-    }
-    result
+/// As the services understand the flags.
+fn connection(servers: &str, properties: &[String]) -> Connection {
+    let properties: Vec<Property> = properties.iter().flat_map(|text| text.parse()).collect();
+    Connection::new(servers, &properties)
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::ValueEnum;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
@@ -85,8 +84,9 @@ impl Subject {
 
     fn default_consumer(&self) -> anyhow::Result<StreamConsumer> {
         let group = self.group.as_deref().unwrap_or_default();
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.common.kafka.bootstrap_servers).set("group.id", group);
+        // Of ours only how the broker is reached, and with what the run was told.
+        let mut config = self.common.connection().asking()?;
+        config.set("group.id", group);
         config.set("auto.offset.reset", "earliest").set("enable.auto.offset.store", "false");
         Ok(config.create()?)
     }

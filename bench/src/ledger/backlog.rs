@@ -46,7 +46,7 @@ impl<'a> Backlog<'a> {
         }
         self.delete()?;
         let topic = format!("{}-{number}", self.name);
-        let round = Round { number, topic, ids: self.bench.folder.path().join("ids") };
+        let round = Round { number, topic, ids: self.bench.folder.join("ids") };
         let (mut file, mut written) = (BufWriter::new(File::create(&round.ids)?), Ok(()));
         self.load.fill_with(self.bench, &round.topic, |event| {
             let id = self.ids.make();
@@ -64,7 +64,7 @@ impl<'a> Backlog<'a> {
     /// No broker.
     pub(super) fn delete(&self) -> anyhow::Result<()> {
         match self.present.take() {
-            Some(round) => load::delete(&self.bench.connection(), &[&round.topic]),
+            Some(round) => load::delete(self.bench, &[&round.topic]),
             None => Ok(()),
         }
     }

@@ -5,6 +5,7 @@ mod backlog;
 pub(crate) mod bare;
 mod ids;
 mod postgres;
+mod server;
 mod sqlite;
 mod stores;
 mod table;
@@ -15,7 +16,7 @@ use std::process::Command;
 use self::backlog::{Backlog, Round};
 use self::bare::STORE;
 use self::ids::Ids;
-use self::postgres::Server;
+pub(crate) use self::server::Server;
 use self::stores::{Stores, bytes_a_row};
 use crate::contest::{Contest, Subject};
 use crate::load::{Load, name};
@@ -28,23 +29,26 @@ const BYTES: usize = 100;
 /// The first one is ours.
 const SUBJECTS: [&str; 3] = ["service-b, ledger", "bare insert loop", "BaseConsumer, insert loop"];
 
+/// More of anything no disk holds.
+const MOST: u64 = 1_000_000_000;
+
 /// Which ledgers a scenario goes through: every combination.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Ledgers {
     /// How many rows the ledger has before the first round; several by commas
-    #[arg(long, value_delimiter = ',', default_values_t = [0, 10_000_000])]
+    #[arg(long, value_delimiter = ',', default_values_t = [0, 10_000_000], value_parser = clap::value_parser!(u64).range(..=MOST))]
     rows: Vec<u64>,
     /// What the events' ids are
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Ids::V7, Ids::Random])]
     ids: Vec<Ids>,
     /// How many events of 100 bytes are drained in a round
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=MOST))]
     events: u64,
     /// Also in databases of the run's own on this PostgreSQL server
     #[arg(long, value_name = "URL")]
     postgres: Option<Server>,
     /// How much disk the stores of a variant may take at a time, in GB
-    #[arg(long, value_name = "GB", default_value_t = 6)]
+    #[arg(long, value_name = "GB", default_value_t = 6, value_parser = clap::value_parser!(u64).range(..=MOST))]
     disk: u64,
 }
 
@@ -62,6 +66,8 @@ struct Ledger {
 /// # Errors
 /// No broker, no store, no room, or a store that has not grown by exactly the events.
 pub(crate) fn run(bench: &Bench, ledgers: &Ledgers) -> anyhow::Result<()> {
+    // A member takes up in each round what it has left in the one before.
+    bench.broker.lets_members_come_and_go()?;
     let all = ledgers.all();
     // Before anything is filled, which takes its time.
     all.iter().try_for_each(|ledger| ledgers.fits(ledger, bench.rounds))?;
@@ -79,12 +85,17 @@ pub(crate) fn run(bench: &Bench, ledgers: &Ledgers) -> anyhow::Result<()> {
         let (variant, events, subjects) = (ledger.variant(), ledgers.events, subjects.collect());
         Contest { scenario: "ledger", variant, events, warm_up: true, subjects }.run(bench)?;
         backlog.delete()?;
-        stores.remove()?;
+        stores.remove(ledger)?;
     }
     Ok(())
 }
 
 impl Ledgers {
+    /// Where databases are made, if they are.
+    pub(crate) fn server(&self) -> Option<Server> {
+        self.postgres.clone()
+    }
+
     fn all(&self) -> Vec<Ledger> {
         let mut all = Vec::new();
         for server in std::iter::once(None).chain(self.postgres.iter().map(Some)) {

@@ -1,9 +1,5 @@
 //! The table on a server, in a database of the run's own.
 
-use std::convert::Infallible;
-use std::fmt;
-use std::str::FromStr;
-
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
 use tokio_postgres::types::ToSql;
@@ -95,71 +91,10 @@ impl Postgres {
     }
 }
 
-async fn connect(url: &str) -> anyhow::Result<Client> {
+/// # Errors
+/// No server, or it refuses.
+pub(super) async fn connect(url: &str) -> anyhow::Result<Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("--postgres")?;
     tokio::spawn(connection);
     Ok(client)
-}
-
-/// Where databases can be made: a URL, password included, which is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Server(String);
-
-impl FromStr for Server {
-    type Err = Infallible;
-
-    /// What is wrong with it, PostgreSQL's client says without repeating it.
-    fn from_str(url: &str) -> Result<Self, Infallible> {
-        Ok(Self(url.to_owned()))
-    }
-}
-
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl Server {
-    /// Makes a database, like `template` if one is given, and gives its URL.
-    ///
-    /// # Errors
-    /// No server, or it does not allow that.
-    #[tokio::main(flavor = "current_thread")]
-    pub(super) async fn make(&self, name: &str, template: Option<&str>) -> anyhow::Result<String> {
-        let template = template.map(|name| format!(" template {name}")).unwrap_or_default();
-        connect(&self.0).await?.batch_execute(&format!("create database {name}{template}")).await?;
-        Ok(self.database(name))
-    }
-
-    /// # Errors
-    /// No server.
-    pub(super) async fn drop(self, name: String) -> anyhow::Result<()> {
-        Ok(connect(&self.0)
-            .await?
-            .batch_execute(&format!("drop database if exists {name} with (force)"))
-            .await?)
-    }
-
-    /// The URL, with another path.
-    fn database(&self, name: &str) -> String {
-        let (before, parameters) = self.0.split_once('?').unwrap_or((&self.0, ""));
-        let host = before.find("://").map_or(0, |at| at + 3);
-        let end = before[host..].find('/').map_or(before.len(), |at| host + at);
-        let mark = if parameters.is_empty() { "" } else { "?" };
-        format!("{}/{name}{mark}{parameters}", &before[..end])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_database_is_named_in_the_servers_url_and_no_password_is_shown() {
-        let database = |url: &str| Server(url.to_owned()).database("x");
-        assert_eq!(database("postgres://u:p@h:1/postgres?a=b"), "postgres://u:p@h:1/x?a=b");
-        assert_eq!(database("postgres://h"), "postgres://h/x");
-        assert_eq!(format!("{:?}", Server("postgres://u:p@h".to_owned())), "***");
-    }
 }

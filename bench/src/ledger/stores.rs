@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use shared::store::StoreUrl;
 
+use super::server::prefix;
 use super::table::Table;
 use super::{Ledger, SUBJECTS};
 use crate::load::{self, Load};
@@ -15,6 +16,11 @@ use crate::{measure, service};
 /// What a row takes with its part of the indexes, as measured, and a little more.
 pub(super) fn bytes_a_row(is_postgres: bool) -> u64 {
     if is_postgres { 400 } else { 120 }
+}
+
+/// The name of a file or a database.
+fn place(name: &str, number: usize) -> String {
+    format!("{}{number}", prefix(name))
 }
 
 /// One variant's.
@@ -38,13 +44,10 @@ impl<'a> Stores<'a> {
         ledger: &Ledger,
     ) -> anyhow::Result<Self> {
         let mut stores = Self { bench, urls: Vec::new(), group: name.to_owned(), rows: ledger.rows.max(1) };
-        let place = |place: usize| format!("{}_{place}", name.replace('-', "_"));
+        let place = |number| place(name, number);
         stores.urls.push(match &ledger.server {
-            None => StoreUrl::Sqlite(bench.folder.path().join(place(0))),
-            Some(server) => {
-                bench.at_end(server.clone().drop(place(0)));
-                StoreUrl::Postgres(server.make(&place(0), None)?)
-            }
+            None => StoreUrl::Sqlite(bench.folder.join(place(0))),
+            Some(server) => StoreUrl::Postgres(server.make(&place(0), None)?),
         });
         stores.first_row(service_b)?;
         // The first row is one of them.
@@ -61,7 +64,6 @@ impl<'a> Stores<'a> {
                     StoreUrl::Sqlite(copy)
                 }
                 (StoreUrl::Postgres(_), Some(server)) => {
-                    bench.at_end(server.clone().drop(place(number)));
                     StoreUrl::Postgres(server.make(&place(number), Some(&place(0)))?)
                 }
                 (StoreUrl::Postgres(_), None) => anyhow::bail!("no server"),
@@ -81,7 +83,7 @@ impl<'a> Stores<'a> {
         command.args(["--handle", "*=discard", "--until-caught-up", "--output", "json"]);
         let run = measure::run(command.env("SERVICE_B_STORE", self.secret(0)), service::handled)?;
         anyhow::ensure!(run.events == 1, "service-b has handled {} events instead of 1", run.events);
-        load::delete(&self.bench.connection(), &[&topic])
+        load::delete(self.bench, &[&topic])
     }
 
     /// The URL with its password: for the environment of a subject, and nowhere else.
@@ -102,14 +104,18 @@ impl<'a> Stores<'a> {
         Ok(())
     }
 
+    /// Makes room for the next variant's.
+    ///
     /// # Errors
     /// Something stays.
-    pub(super) fn remove(self) -> anyhow::Result<()> {
-        for url in &self.urls {
-            if let StoreUrl::Sqlite(path) = url {
-                std::fs::remove_file(path)?;
+    pub(super) fn remove(self, ledger: &Ledger) -> anyhow::Result<()> {
+        for (number, url) in self.urls.iter().enumerate() {
+            match (url, &ledger.server) {
+                (StoreUrl::Sqlite(path), _) => std::fs::remove_file(path)?,
+                (StoreUrl::Postgres(_), Some(server)) => server.drop(&place(&self.group, number))?,
+                (StoreUrl::Postgres(_), None) => {}
             }
         }
-        self.bench.tidy()
+        Ok(())
     }
 }

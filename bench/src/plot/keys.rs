@@ -11,7 +11,10 @@ use crate::report::Spread;
 /// There is nothing to draw.
 pub(super) fn draw(found: &[Found]) -> anyhow::Result<String> {
     let point = |found: &Found| -> Option<(f64, Spread)> {
-        Some((found.variant.split(' ').next()?.parse().ok()?, found.ratio("bound")?))
+        let keys: f64 = found.variant.split(' ').next()?.parse().ok()?;
+        let over = found.ratio("bound").filter(|over| over.low >= 0.0);
+        // "inf" and "0" are numbers, too, and have no place on the axis.
+        over.filter(|_| (1.0..=1e9).contains(&keys)).map(|over| (keys, over))
     };
     let points: Vec<(f64, Spread)> = found.iter().filter_map(point).collect();
     anyhow::ensure!(!points.is_empty(), "no line of the scenario keys has a ratio to the bound");

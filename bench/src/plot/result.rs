@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::report::Spread;
 
+/// No scenario comes to more, of anything. Pictures have no room for more, either.
+const MOST: f64 = 1e12;
+
 /// One subject in one variant of a scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Found {
@@ -72,7 +75,10 @@ fn parse(line: &str) -> anyhow::Result<Found> {
         }
         let spread = spread(median, range).with_context(|| format!("{name:?}"))?;
         match name {
-            "rate" => found.rate = spread,
+            "rate" => {
+                anyhow::ensure!(spread.is_none_or(|spread| spread.low >= 0.0), "a rate below 0");
+                found.rate = spread;
+            }
             "cpu_us" => found.cpu_us = spread,
             "rss_mib" => found.rss_mib = spread,
             _ => found.figures.extend(spread.map(|spread| (name.to_owned(), spread))),
@@ -99,12 +105,18 @@ fn spread(median: &Value, range: &Value) -> anyhow::Result<Option<Spread>> {
     if median.is_null() {
         return Ok(None);
     }
-    let number = |value: &Value| value.as_f64().with_context(|| format!("{value} is no number"));
+    let number = |value: &Value| {
+        let number = value.as_f64().with_context(|| format!("{value} is no number"))?;
+        anyhow::ensure!(number.abs() <= MOST, "{value} is no figure that was measured");
+        Ok(number)
+    };
     let (low, high) = match range.as_array().map(Vec::as_slice) {
         Some([low, high]) => (number(low)?, number(high)?),
         _ => anyhow::bail!("{range} is no range"),
     };
-    Ok(Some(Spread { low, median: number(median)?, high }))
+    let median = number(median)?;
+    anyhow::ensure!(low <= median && median <= high, "{median} lies outside of {range}");
+    Ok(Some(Spread { low, median, high }))
 }
 
 impl Found {
@@ -185,6 +197,9 @@ pub(super) mod tests {
             ("7", "invalid type"),
             (r#"{"scenario":"drain","variant":1}"#, "\"variant\" is no text"),
             (&line.replace("[1.0,3.0]", "[1.0]"), "[1.0] is no range"),
+            (&line.replace("[1.0,3.0]", "[1.0,1e300]"), "1e+300 is no figure that was measured"),
+            (&line.replace("[1.0,3.0]", "[3.0,3.0]"), "2 lies outside of [3.0,3.0]"),
+            (&line.replace("[1.0,3.0]", "[-1.0,3.0]"), "a rate below 0"),
             (&line.replace("\"rate\":2.0", "\"rate\":\"fast\""), "\"fast\" is no number"),
             (&line.replace("\"rate\":2.0,", ""), "\"rate_range\" without \"rate\""),
             (&line.replace("{\"bare\":[0.4,0.6]}", "{}"), "no range of the ratio to \"bare\""),

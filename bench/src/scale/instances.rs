@@ -5,12 +5,10 @@ use std::process::Command;
 
 use shared::store::TemporaryStore;
 
+use crate::load;
 use crate::measure::{Run, run_together};
 use crate::service;
 use crate::settings::Bench;
-
-/// Members hear of each other when their heartbeats are answered; by default each three seconds, in which a backlog is gone.
-const HEARTBEAT: [&str; 2] = ["--kafka", "heartbeat.interval.ms=200"];
 
 /// The name of a topic with as many partitions and no events.
 pub(super) fn empty(topic: &str) -> String {
@@ -26,6 +24,8 @@ pub(super) struct Instances<'a> {
     pub(super) bench: &'a Bench,
     pub(super) program: &'a Path,
     pub(super) number: usize,
+    /// Flags beside those of the run.
+    pub(super) settings: &'a [&'a str],
 }
 
 impl Instances<'_> {
@@ -50,11 +50,12 @@ impl Instances<'_> {
 
     /// What they took together, and how many events each has handled.
     fn drain(self, topic: &str, round: u32) -> anyhow::Result<(Run, Vec<u64>)> {
-        let store = TemporaryStore::new()?;
+        let (store, group) = (TemporaryStore::new()?, format!("{topic}-ours-{round}"));
+        load::make_dead_letters(self.bench, topic, &group)?;
         let command = || {
             let mut command = Command::new(self.program);
-            command.args(self.bench.flags()).args(HEARTBEAT).args(["--topic", topic]);
-            command.args(["--group", &format!("{topic}-ours-{round}"), "--handle", "*=discard"]);
+            command.args(self.bench.flags()).args(self.settings).args(["--topic", topic]);
+            command.args(["--group", &group, "--handle", "*=discard"]);
             command.args(["--delivery", "at-least-once", "--until-caught-up", "--output", "json"]);
             command.args(["--store", &store.url().to_string()]);
             command

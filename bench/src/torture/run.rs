@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use clap::ValueEnum as _;
+use shared::client::Connection;
 use shared::consumer::Delivery;
 
 use super::database::{Database, Progress};
@@ -18,8 +18,10 @@ use super::samples::Samples;
 use super::schedule::{self, Planned, Target, Wish};
 use super::settings::{Output, Settings};
 use super::{oracle, topic};
-use crate::broker::{Broker, Own};
+use crate::broker::Broker;
+use crate::ground::Ground;
 use crate::measure;
+use crate::supervisor::{self, Plan};
 
 /// Everything of the run by name.
 struct Run {
@@ -35,43 +37,43 @@ struct Run {
 ///
 /// # Errors
 /// The run could not be made: no broker, no store, a program that cannot be built.
+pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    settings.check()?;
+    let (kind, own) = ("torture", settings.broker);
+    let connection = Connection::new(settings.bootstrap_servers.as_deref().unwrap_or_default(), &[]);
+    let plan = Plan { kind, own, connection, server: None, keeps_failed: true };
+    supervisor::run(plan, |ground| judged(settings, &ground))
+}
+
 #[tokio::main]
-pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    let folder = tempfile::Builder::new().prefix("torture-").tempdir()?;
-    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
-    let name = format!("torture-{}-{seconds}", settings.seed);
-    eprintln!("{name}: logs in {}", folder.path().display());
-    let file = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
+async fn judged(settings: Settings, ground: &Ground) -> anyhow::Result<ExitCode> {
+    let Ground { name, folder, .. } = ground;
+    eprintln!("{name}: logs in {}", folder.display());
+    let file = |name: &str| format!("sqlite:{}", folder.join(name).display());
     let store = settings.store.clone().unwrap_or_else(|| file("service-b.db"));
     let outbox = settings.outbox.clone().unwrap_or_else(|| file("service-a.db"));
     let expected = events::draw(settings.seed, settings.events(), settings.keys);
-    events::write(&folder.path().join("events.jsonl"), &name, &expected)?;
-    let broker = start_broker(&settings, &name, folder.path()).await?;
-    let recipes = recipes(&settings, &name, folder.path(), &broker.address(), &store, &outbox);
-    let database = Database::new(&store)?;
-    let mut run = Run { settings, name, expected, database, samples: Samples::default() };
-    let mut fleet = Fleet::new(recipes?, broker);
-    let signal = shared::shutdown::signalled()?;
-    let report = tokio::select! {
-        report = run.whole(&mut fleet) => Some(report),
-        () = signal => None,
-    };
-    let stopped = fleet.stop().await;
-    let cleaned = fleet.broker.clean().await;
-    let Some(report) = report else { return Ok(ExitCode::from(130)) };
-    let is_clean = match &report {
-        Ok(report) => {
-            report.print(run.settings.output == Output::Json);
-            report.is_clean()
-        }
-        Err(_) => false,
-    };
-    if !is_clean {
-        eprintln!("what is left to look at: {}", folder.keep().display());
+    events::write(&folder.join("events.jsonl"), name, &expected)?;
+    let broker =
+        Broker::of(settings.broker, settings.bootstrap_servers.as_deref().unwrap_or_default(), ground)?;
+    for topic in [name.clone(), letters(name)] {
+        broker.create_topic(&topic.parse()?, settings.partitions)?;
     }
-    report?;
-    stopped.and(cleaned)?;
-    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let recipes = recipes(&settings, name, folder, broker.address(), &store, &outbox)?;
+    let database = Database::new(&store)?;
+    let mut run = Run { settings, name: name.clone(), expected, database, samples: Samples::default() };
+    let mut fleet = Fleet::new(recipes, broker);
+    let report = run.whole(&mut fleet).await;
+    let stopped = fleet.stop().await;
+    let report = report?;
+    report.print(run.settings.output == Output::Json);
+    stopped?;
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The topic of the dead letters.
+fn letters(name: &str) -> String {
+    format!("dlq.{name}.{name}")
 }
 
 impl Run {
@@ -80,7 +82,7 @@ impl Run {
         self.under_faults(fleet).await?;
         self.until_quiet(fleet).await?;
         fleet.stop().await?;
-        let facts = self.facts(&fleet.broker.address()).await?;
+        let facts = self.facts(fleet.broker.address()).await?;
         let violations = oracle::judge(&facts);
         Ok(Report::new(&self.name, self.settings.seed, &facts, fleet, &self.samples, &violations))
     }
@@ -159,33 +161,14 @@ impl Run {
 
     async fn facts(&self, servers: &str) -> anyhow::Result<Facts> {
         eprintln!("reading what is left");
-        let letters = format!("dlq.{0}.{0}", self.name);
         Ok(Facts {
             records: topic::records(servers, &self.name, &self.expected)?,
-            letters: topic::letters(servers, &letters)?,
+            letters: topic::letters(servers, &letters(&self.name))?,
             effects: self.database.effects(&self.name).await?,
             rows: self.database.rows(&self.name).await?,
             every_event_has_a_row: self.settings.delivery == Delivery::EffectivelyOnce,
             expected: self.expected.clone(),
         })
-    }
-}
-
-async fn start_broker(settings: &Settings, name: &str, folder: &Path) -> anyhow::Result<Broker> {
-    match (settings.broker, &settings.bootstrap_servers) {
-        (Some(Own::Jars), _) => Broker::jars(name, folder).await,
-        (Some(Own::Embedded), _) => {
-            // It forgets the oldest records of a partition beyond 5 MiB without a word.
-            let room = settings.partitions as usize * 5 * 1024 * 1024 / 2;
-            anyhow::ensure!(
-                settings.events() * 512 < room,
-                "{} events do not fit into the embedded broker: lower --rate or --seconds",
-                settings.events()
-            );
-            let topics = [name.to_owned(), format!("dlq.{name}.{name}")];
-            Broker::embedded(topics.map(|topic| (topic, settings.partitions)).to_vec())
-        }
-        (None, servers) => Ok(Broker::Given(servers.clone().context("--bootstrap-servers")?)),
     }
 }
 

@@ -18,10 +18,10 @@ pub(crate) enum Output {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
     /// How many kill -9; half as many other faults lie between them
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = kills)]
     pub(crate) kills: usize,
     /// How long faults are injected and events published
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub(crate) seconds: u64,
     /// Decides the events and the faults: that of an earlier run repeats them [default: by chance]
     #[arg(long, default_value_t = fastrand::u64(..1_000_000_000), hide_default_value = true)]
@@ -46,7 +46,7 @@ pub(crate) struct Settings {
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) keys: u32,
     /// Events a second
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) rate: u32,
     #[arg(long, value_enum, default_value_t = Delivery::EffectivelyOnce)]
     pub(crate) delivery: Delivery,
@@ -60,6 +60,13 @@ pub(crate) struct Settings {
     pub(crate) output: Output,
 }
 
+fn kills(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(kills) if kills <= 1_000_000 => Ok(kills),
+        _ => Err("write a number up to 1,000,000".to_owned()),
+    }
+}
+
 fn members(text: &str) -> Result<(usize, usize), String> {
     let (least, most) = text.split_once("..").unwrap_or((text, text));
     match (least.parse(), most.parse()) {
@@ -68,7 +75,28 @@ fn members(text: &str) -> Result<(usize, usize), String> {
     }
 }
 
+/// What is known of each event stays in memory.
+const MOST: usize = 100_000_000;
+
 impl Settings {
+    /// # Errors
+    /// The memory, or the broker, would not hold the events.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.events() <= MOST,
+            "{} events are more than {MOST}: lower --rate or --seconds",
+            self.events()
+        );
+        // It forgets the oldest records of a partition beyond 5 MiB without a word.
+        let room = self.partitions as usize * 5 * 1024 * 1024 / 2;
+        anyhow::ensure!(
+            self.broker != Some(Own::Embedded) || self.events() * 512 < room,
+            "{} events do not fit into the embedded broker: lower --rate or --seconds",
+            self.events()
+        );
+        Ok(())
+    }
+
     pub(crate) fn events(&self) -> usize {
         (u64::from(self.rate) * self.seconds) as usize
     }
