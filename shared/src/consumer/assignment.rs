@@ -238,13 +238,12 @@ impl Assignment {
         }
     }
 
-    /// Which partitions have to be paused now, and which resumed.
-    pub(super) fn take_pauses(&mut self, window_full: bool) -> (TopicPartitionList, TopicPartitionList) {
+    /// Which partitions have to be paused now, and which resumed; `all` where nothing is to come at all.
+    pub(super) fn take_pauses(&mut self, all: bool) -> (TopicPartitionList, TopicPartitionList) {
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         for slot in self.slots.values_mut() {
             let longest = if slot.paused { self.longest_span / 2 } else { self.longest_span };
-            let wanted =
-                window_full || slot.full_keys > 0 || slot.tracker.span() > longest || slot.stands_still;
+            let wanted = all || slot.full_keys > 0 || slot.tracker.span() > longest || slot.stands_still;
             if wanted != slot.paused {
                 slot.paused = wanted;
                 let list = if wanted { &mut pause } else { &mut resume };

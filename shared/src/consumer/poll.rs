@@ -43,8 +43,8 @@ const BATCH: usize = 512;
 const IDLE: Duration = Duration::from_millis(100);
 /// How long it may wait while lanes have something to report, or the end of a backlog may have come.
 const BUSY: Duration = Duration::from_millis(10);
-/// How long a full window is waited out before partitions are paused, which costs their prefetched records.
-const BEFORE_PAUSE: Duration = Duration::from_millis(100);
+/// How long a turn waits for room while the window is full: what a rebalance or a stop waits for at most then.
+const FULL: Duration = Duration::from_millis(100);
 /// How often offsets go to librdkafka, which commits them every second.
 const STORE_EVERY: Duration = Duration::from_millis(50);
 /// How often rows of the ledger are deleted that nobody will ask for again.
@@ -289,14 +289,16 @@ impl PollThread {
         }));
     }
 
-    /// Pauses and resumes. A full window is first waited out for a moment; while partitions are paused, reports
-    /// are waited for here, so that the first one that makes room is acted on at once.
+    /// Waits for room, and pauses and resumes what else is to stand still.
+    ///
+    /// A full window pauses nothing: records that the client has fetched ahead, which is bounded, are not taken until there
+    /// is room. A pause would throw them away, and where all partitions are resumed nothing wakes the thread in librdkafka
+    /// that fetches: it may sleep for a second (`rd_kafka_broker_consumer_serve`), each time that the window was full.
     fn hold_back(&mut self) {
         self.assignment.stand_still(|topic| self.common.pauses.holds_topic(topic));
-        let give_up = Instant::now() + BEFORE_PAUSE;
+        let give_up = Instant::now() + FULL;
         while self.assignment.window().is_full() && self.wait_for_report(give_up) {}
-        let hold = self.assignment.window().is_full() || !self.common.brake.intake_flows();
-        let (pause, resume) = self.assignment.take_pauses(hold);
+        let (pause, resume) = self.assignment.take_pauses(!self.common.brake.intake_flows());
         for (list, result) in [
             (&pause, (pause.count() > 0).then(|| self.consumer.pause(&pause))),
             (&resume, (resume.count() > 0).then(|| self.consumer.resume(&resume))),
