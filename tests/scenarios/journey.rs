@@ -1,11 +1,11 @@
 //! The first thing that a newcomer sees: ten events, in order; and how a run ends by itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::work::numbered;
-use crate::harness::{ASSIGNED, Process, Scenario, Test, printed, scenario, soon};
+use crate::harness::{ASSIGNED, Process, Scenario, Test, eventually, printed, scenario, soon};
 
 /// The scenarios of this file.
 pub fn scenarios() -> Vec<Scenario> {
@@ -16,6 +16,7 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario!(until_caught_up_handles_the_backlog_and_says_how_fast),
         scenario!(until_caught_up_ends_on_an_empty_topic),
         scenario!(until_caught_up_goes_on_behind_slow_handlers),
+        scenario!(a_full_window_costs_no_time),
         scenario!(a_dry_run_sends_nothing),
         scenario!(a_files_lines_arrive_with_their_keys),
     ]
@@ -116,6 +117,24 @@ fn until_caught_up_goes_on_behind_slow_handlers(test: &Test) {
     test.broker.answer_late(Duration::from_millis(500));
     assert_eq!(b.exit_code(soon()), Some(0));
     assert_eq!(data(&b).len(), 22);
+}
+
+/// Catches: partitions that are paused because the window is full, and of which nothing is fetched for up to a second once
+/// there is room.
+fn a_full_window_costs_no_time(test: &Test) {
+    const COUNT: usize = 400;
+    let topic = test.topic(1);
+    test.records.send(topic, &numbered("sleep 100", 0, COUNT, COUNT));
+    let mut b = test.scripted(&["--window", "40", "--concurrency", "20", "--until-caught-up"]);
+    let handled = |count: usize| {
+        eventually(soon(), "they are handled", || (printed(&b).len() >= count).then_some(()));
+    };
+    handled(40);
+    let start = Instant::now();
+    handled(COUNT);
+    // 18 times 100 ms is what it takes.
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(b.exit_code(soon()), Some(0));
 }
 
 /// Catches: a dry run that connects, or sends.
