@@ -67,7 +67,9 @@ mod tests {
         let mut child = command.spawn().expect("started");
         let group = Group(child.id());
         let sleeps = || crate::proc::all().filter(|process| process.group == group.0).count();
+        let start = Instant::now();
         while sleeps() < 3 {
+            assert!(start.elapsed() < KILLED, "it does not start");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         group.end(false).await.expect("ended");

@@ -3,7 +3,7 @@
 //!
 //! What starting takes is measured as well, over an empty topic of as many partitions: one ratio has it, the other does
 //! not. Several instances are one group and are started at once; each goes when the partitions that it then has are
-//! handled, and the settings of that row are shown with it. Some of the backlog is handled before all of them have joined: `least_share` says how evenly it was shared.
+//! handled. Some of the backlog is handled before all of them have joined: `least_share` says how evenly it was shared.
 
 mod instances;
 

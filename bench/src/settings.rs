@@ -21,7 +21,7 @@ pub(crate) struct Settings {
     /// A broker of the run's own
     #[arg(long, value_enum)]
     broker: Option<Own>,
-    /// A librdkafka setting, for ours and the references alike, but for Java's, who are left out then; repeatable
+    /// A librdkafka setting, for ours and the references alike, and Java's clients are left out then; repeatable
     #[arg(long = "kafka", value_name = "KEY=VALUE")]
     properties: Vec<String>,
     /// How often each subject runs; a round that warms up and does not count comes before, where the scenario needs one

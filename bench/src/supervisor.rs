@@ -5,11 +5,13 @@
 
 use std::future::Future;
 use std::io::{Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
 use shared::client::{self, Connection};
 use tempfile::TempDir;
 
@@ -68,9 +70,8 @@ async fn supervise(plan: Plan) -> anyhow::Result<ExitCode> {
     let mut run = Run { plan, ground, process: None };
     let (code, is_kept) = tokio::select! {
         ended = run.whole() => {
-            let code = ended.map(code_of);
-            let has_failed = !matches!(code, Ok(0));
-            (code, has_failed && run.plan.keeps_failed && run.process.is_some())
+            let has_failed = !matches!(ended, Ok(0));
+            (ended, has_failed && run.plan.keeps_failed && run.process.is_some())
         }
         signal = signals.next() => {
             say("stopping");
@@ -84,10 +85,10 @@ async fn supervise(plan: Plan) -> anyhow::Result<ExitCode> {
             Err(anyhow::anyhow!("stopped once more: not everything of {} was removed", run.ground.name))
         }
     };
-    let code = code?;
     if let Err(error) = &cleaned {
         say(&format!("bench: {error:#}"));
     }
+    let code = code?;
     Ok(ExitCode::from(if code == 0 { u8::from(cleaned.is_err()) } else { code }))
 }
 
@@ -96,13 +97,16 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// As a shell says it.
-fn code_of(status: ExitStatus) -> u8 {
-    if let Some(signal) = status.signal() {
-        say(&format!("bench: the run was ended by signal {signal}"));
-        return exit_code(signal);
+/// As a shell says it; `None` for a process that goes on.
+fn code_of(status: WaitStatus) -> Option<u8> {
+    match status {
+        WaitStatus::Exited(_, code) => Some(code as u8),
+        WaitStatus::Signaled(_, signal, _) => {
+            say(&format!("bench: the run was ended by {signal}"));
+            Some(exit_code(signal as i32))
+        }
+        _ => None,
     }
-    status.code().map_or(1, |code| code as u8)
 }
 
 struct Run {
@@ -112,7 +116,8 @@ struct Run {
 }
 
 impl Run {
-    async fn whole(&mut self) -> anyhow::Result<ExitStatus> {
+    /// The exit code of the run. Its process is not reaped yet: until its group is gone, the number must be nobody else's.
+    async fn whole(&mut self) -> anyhow::Result<u8> {
         // Nothing is made, and nothing is to be removed, where nobody answers.
         if let Some(server) = &self.plan.server {
             server.reach().await?;
@@ -126,9 +131,11 @@ impl Run {
         command.args(std::env::args_os().skip(1)).stdin(Stdio::piped()).process_group(0);
         self.ground.hand_on(&mut command);
         let process = self.process.insert(command.spawn()?);
+        let leader = Pid::from_raw(process.id().cast_signed());
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         loop {
-            if let Some(status) = process.try_wait()? {
-                return Ok(status);
+            if let Some(code) = code_of(waitid(Id::Pid(leader), look)?) {
+                return Ok(code);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -146,21 +153,21 @@ impl Run {
 
     /// Each part is tried, whatever becomes of the others; the first error is told in the end.
     async fn clean(&mut self, folder: TempDir, is_kept: bool) -> anyhow::Result<()> {
+        let has_run = self.process.is_some();
         let mut result = self.end_processes().await;
         let Plan { own, connection, server, .. } = &self.plan;
         if *own == Some(Own::Jars) {
-            result = result.and(async { self.jars()?.clean().await }.await);
+            result = also(result, async { self.jars()?.clean().await }).await;
+        }
+        if let (true, Some(server)) = (has_run, server) {
+            result = also(result, server.clean(&self.ground.name)).await;
+        }
+        if has_run && own.is_none() {
+            result = also(result, leftovers::remove(connection, &self.ground.name)).await;
         }
         if is_kept {
             say(&format!("what is left to look at: {}", folder.keep().display()));
             return result;
-        }
-        let Some(_) = &self.process else { return result };
-        if let Some(server) = server {
-            result = also(result, server.clean(&self.ground.name)).await;
-        }
-        if own.is_none() {
-            result = also(result, leftovers::remove(connection, &self.ground.name)).await;
         }
         result.and(folder.close().map_err(Into::into))
     }
@@ -169,9 +176,11 @@ impl Run {
     async fn end_processes(&mut self) -> anyhow::Result<()> {
         let Some(process) = &mut self.process else { return Ok(()) };
         let group = Group(process.id());
-        let ended = group.end(self.plan.own.is_none()).await;
-        process.try_wait()?;
-        ended
+        group.end(self.plan.own.is_none()).await?;
+        process.wait()?;
+        // From now on its number may be another's.
+        self.process = None;
+        Ok(())
     }
 }
 

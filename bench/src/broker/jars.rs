@@ -64,11 +64,14 @@ impl Jars {
     /// Something stays.
     pub(crate) async fn clean(&self) -> anyhow::Result<()> {
         // A clean stop waits for clients that are gone by now.
-        for word in ["kill", "clean"] {
-            let mut process = Process::start_apart(self.command(&[word]), &self.log).context(".ci/kafka")?;
-            let status = process.wait(PATIENCE).await?;
-            anyhow::ensure!(status.success(), ".ci/kafka --name {} {word} ended with {status}", self.name);
-        }
+        let killed = self.done("kill").await;
+        killed.and(self.done("clean").await)
+    }
+
+    async fn done(&self, word: &str) -> anyhow::Result<()> {
+        let mut process = Process::start_apart(self.command(&[word]), &self.log).context(".ci/kafka")?;
+        let status = process.wait(PATIENCE).await?;
+        anyhow::ensure!(status.success(), ".ci/kafka --name {} {word} ended with {status}", self.name);
         Ok(())
     }
 

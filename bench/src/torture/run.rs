@@ -48,7 +48,7 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
 #[tokio::main]
 async fn judged(settings: Settings, ground: &Ground) -> anyhow::Result<ExitCode> {
     let Ground { name, folder, .. } = ground;
-    eprintln!("{name}: logs in {}", folder.display());
+    eprintln!("{name}, seed {}: logs in {}", settings.seed, folder.display());
     let file = |name: &str| format!("sqlite:{}", folder.join(name).display());
     let store = settings.store.clone().unwrap_or_else(|| file("service-b.db"));
     let outbox = settings.outbox.clone().unwrap_or_else(|| file("service-a.db"));
