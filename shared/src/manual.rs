@@ -10,12 +10,12 @@ use clap_complete::Shell;
 pub enum Manual {
     /// Print what a shell needs to complete commands
     #[command(
-        after_help = "Examples:\n  service-a completions bash > /etc/bash_completion.d/service-a\n  source <(service-b completions zsh)"
+        after_help = "Examples, of both services:\n  service-a completions bash > /etc/bash_completion.d/service-a\n  source <(service-b completions zsh)"
     )]
     Completions(Completions),
     /// Print a manual page
     #[command(
-        after_help = "Examples:\n  service-a man > service-a.1\n  service-b man events list | man -l -"
+        after_help = "Examples, of both services:\n  service-a man > service-a.1\n  service-b man events list | man -l -"
     )]
     Man(Man),
 }

@@ -23,7 +23,7 @@ pub struct HandleArgs {
 /// Which handlers there are, what they are told, and what happens to the other events.
 #[derive(Debug, Clone, Args)]
 pub struct HandlingArgs {
-    /// Which.
+    /// Patterns and names.
     #[command(flatten)]
     pub which: HandleArgs,
 

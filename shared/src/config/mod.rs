@@ -16,7 +16,7 @@ use crate::telemetry::LogFormat;
 pub const FILTER: &str = "Filter";
 
 /// Parses the process's arguments, with the file's settings as defaults. Wrong usage ends the process with
-/// exit code 2, `--help` with 0, as clap does it. How log lines look is wanted before anything else.
+/// exit code 2, `--help` with 0, as clap does it. Also says how log lines look: whoever starts needs that first.
 pub fn parse<T: CommandFactory + FromArgMatches>() -> (T, LogFormat) {
     parse_from(std::env::args_os().collect()).unwrap_or_else(|error| error.exit())
 }

@@ -34,7 +34,7 @@ impl Running {
     /// Opens the store, sees what is paused, and starts to consume.
     ///
     /// # Errors
-    /// The store cannot be used; librdkafka refuses a setting.
+    /// The store cannot be used; librdkafka refuses a setting; a topic has no room in its name for a dead-letter topic.
     pub(super) async fn start(
         connection: &Connection,
         options: Options,
@@ -76,10 +76,11 @@ impl Running {
         result
     }
 
-    /// Finishes what is under way, commits, empties the outbox of what is new, and leaves the group.
+    /// Finishes what is under way, commits, empties the outbox where a backlog was to be handled, stops the relay, and
+    /// leaves the group.
     ///
     /// # Errors
-    /// Why it ended, if that was no wish; what went wrong on the way.
+    /// Why it ended, unless it was told to; what went wrong on the way.
     pub(super) async fn stop(mut self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
         let stopped = join_all(self.parts.iter_mut().map(Threads::stop));
         let Ok(stopped) = tokio::time::timeout(self.deadline + COMMIT, stopped).await else {

@@ -71,7 +71,7 @@ impl fmt::Display for Answered {
     }
 }
 
-/// What an event is called then.
+/// What the answer says when it was done.
 fn done(operation: Operation) -> &'static str {
     match operation {
         Operation::Cancel => "cancelled",

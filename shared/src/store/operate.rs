@@ -27,7 +27,7 @@ pub enum Operation {
     Delete = 5,
 }
 
-/// Among those numbers: the event had no row, and is to be handled. That makes the row, so that it is done to none.
+/// Among those numbers: the event had no row, and is to be handled. It makes the row, so that it is never done to one that is there.
 pub(crate) const REPLAY: i16 = 6;
 
 /// What came of it.

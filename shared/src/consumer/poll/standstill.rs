@@ -11,14 +11,14 @@ const FENCED_FOR: Duration = Duration::from_secs(30);
 const TELL_WAITING: Duration = Duration::from_secs(5);
 
 impl PollThread {
-    /// A group waits for a member that died until its session is over. Who was started in its place stands still
-    /// meanwhile, and an operator should see why.
+    /// A group waits for a member that died until its session is over, and for one that lets go until it has. Who was
+    /// started meanwhile stands still, and an operator should see why.
     pub(super) fn tell_waiting(&mut self) {
         let is_unanswered = !self.assigned && self.taking.is_none() && self.asked_at.is_none();
         if is_unanswered && self.waits_since.take_if(|since| since.elapsed() > TELL_WAITING).is_some() {
             tracing::info!(
-                "group {} gives out no partitions yet: a member that was killed is waited for until its session is over \
-                 (session.timeout.ms), unless it comes back under the same --instance-id",
+                "group {} gives out no partitions yet: it may be waiting for a member that was killed, until its session is \
+                 over or it is back under the same --instance-id, or for one that finishes its work",
                 self.options.group.id
             );
         }
