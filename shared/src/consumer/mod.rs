@@ -13,7 +13,7 @@
 //! - One event of a key at a time, in order, also while one is tried again: `key_queues.rs` in memory, `blocked_keys.rs`
 //!   for what waits in the ledger.
 //! - No effect twice: effects and the event's row are one transaction, fenced by the partition's epoch; see
-//!   [`store`].
+//!   [`store`](crate::store).
 //! - A clean rebalance or stop repeats nothing: `poll.rs` halts the lanes, brings to its end everything below
 //!   the highest offset started, commits, and only then lets go.
 //! - A bad record stops nothing: it is dead in the ledger, its letter in the outbox, in one transaction.
