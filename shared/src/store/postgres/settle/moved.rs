@@ -39,7 +39,7 @@ pub(super) async fn update(session: &Session, moves: &[Move<'_>]) -> Result<Hash
     let numbers = Column(moves.iter().map(|one| one.row.0).collect());
     let known = Column(moves.iter().map(|one| i64::from(one.known)).collect());
     let written = Written::of(moves.iter().map(|one| one.settlement));
-    let packed = Column(moves.iter().map(packed).collect());
+    let packed = Column::sparse(moves.iter().map(packed));
     let rows: [Asked<'_>; 2] = [&numbers, &known];
     let packed: [Asked<'_>; 1] = [&packed];
     let rows = session.query(UPDATE, &[&rows[..], &written.columns()[..], &packed[..]].concat()).await?;

@@ -28,8 +28,7 @@ macro_rules! insert {
         as n (number, partition, at, group_number, hash, source, id, key, type, time, timestamp, packed,
             epoch, status, attempts, wait, pause, due, failing_for, reason)
 ",
-            $conflict,
-            " returning number"
+            $conflict
         )
     };
 }
@@ -49,6 +48,11 @@ const INSERT: &str = insert!(
 
 /// What is there is left alone.
 const INSERT_ABSENT: &str = insert!("on conflict do nothing");
+
+// `lateral` and `limit`: see "Plans" in the text of [`postgres`](super::super).
+const WHICH: &str = "
+    select l.number from unnest($1::bigint[]) as n (number)
+    cross join lateral (select number from event_store.ledger where number = n.number limit 1) as l";
 
 /// Inserts those whose identity is new, and says which.
 pub(super) async fn insert(session: &Session, rows: &[NewRow<'_>]) -> Result<HashSet<RowId>, Trouble> {
@@ -91,7 +95,7 @@ async fn insert_run(
     let types = Column(rows.iter().map(ty).collect());
     let times = Column(rows.iter().map(|row| row.settlement.arrived.time()).collect());
     let timestamps = Column(records().map(|record| record.origin().timestamp).collect());
-    let packed = Column(rows.iter().map(packed).collect());
+    let packed = Column::sparse(rows.iter().map(packed));
     let written = Written::of(rows.iter().map(|row| row.settlement));
     let event: [Asked<'_>; 12] = [
         &numbers,
@@ -107,7 +111,15 @@ async fn insert_run(
         &timestamps,
         &packed,
     ];
-    let inserted = session.query(text, &[&event[..], &written.columns()[..]].concat()).await?;
+    let count = session.execute(text, &[&event[..], &written.columns()[..]].concat()).await?;
+    // Mostly all of them or none: only between the two are the numbers asked for.
+    if count == rows.len() as u64 {
+        return Ok(rows.iter().map(|row| row.number).collect());
+    }
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let inserted = session.query(WHICH, &[&numbers]).await?;
     inserted.iter().map(|row| Ok(RowId(field(row, 0)?))).collect()
 }
 

@@ -47,18 +47,14 @@ impl<'a> Written<'a> {
             epochs: Column(settlements.clone().map(|settlement| settlement.owner.epoch).collect()),
             statuses: Column(settlements.clone().map(|settlement| status(&settlement.step) as i16).collect()),
             attempts: Column(settlements.clone().map(|settlement| i64::from(settlement.attempts)).collect()),
-            waits: Column(waits.clone().map(|wait| wait.map(number)).collect()),
-            pauses: Column(waits.clone().map(|wait| Some(millis(retry(wait)?.0))).collect()),
-            failing_for: Column(waits.clone().map(|wait| Some(millis(retry(wait)?.1))).collect()),
-            dues: Column(
-                waits
-                    .map(|wait| match wait {
-                        Some(Wait::Until(due)) => Some(due),
-                        _ => None,
-                    })
-                    .collect(),
-            ),
-            reasons: Column(settlements.map(reason).collect()),
+            waits: Column::sparse(waits.clone().map(|wait| wait.map(number))),
+            pauses: Column::sparse(waits.clone().map(|wait| Some(millis(retry(wait)?.0)))),
+            failing_for: Column::sparse(waits.clone().map(|wait| Some(millis(retry(wait)?.1)))),
+            dues: Column::sparse(waits.map(|wait| match wait {
+                Some(Wait::Until(due)) => Some(due),
+                _ => None,
+            })),
+            reasons: Column::sparse(settlements.map(reason)),
         }
     }
 
