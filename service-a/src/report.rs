@@ -19,7 +19,7 @@ pub struct Summary {
     pub(crate) oddities: Oddities,
     /// What an event's number counts.
     pub(crate) unit: &'static str,
-    /// The number of the event published last.
+    /// The number of the event published last, or put into the outbox.
     pub(crate) last: Option<u64>,
     /// With `--outbox`: what went into it, and what is left there.
     pub outbox: Option<Stored>,
@@ -76,7 +76,7 @@ struct Json<'a> {
     too_large: u64,
     skipped_empty_lines: u64,
     without_key_field: u64,
-    /// The number of the event published last, and the lowest of one that was not acknowledged.
+    /// The number of the event published last, or put into the outbox, and the lowest of one that was not acknowledged.
     last: Option<u64>,
     first_lost: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -218,8 +218,9 @@ fn failures(summary: &Summary) -> String {
         }
     }
     if let (true, Some(last)) = (summary.interrupted, summary.last) {
-        let unit = summary.unit;
-        lines.push(format!("stopped by a signal: {unit} {last} is the last one published\n"));
+        let (unit, end) =
+            (summary.unit, if summary.outbox.is_some() { "in the outbox" } else { "published" });
+        lines.push(format!("stopped by a signal: {unit} {last} is the last one {end}\n"));
     }
     if let Some(Stored { refused: 1.., .. }) = summary.outbox {
         lines.push(

@@ -1,6 +1,6 @@
 //! The loop from the event source into the outbox; the relay publishes from there.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -66,11 +66,7 @@ pub(crate) async fn publish(
     let pace = Pace::of(config, source.is_counter());
     let mut round = Loop::new(source, config, &outbox, pace)?;
     let progress = Progress::start(&round.source, pace, round.is_announced);
-    let result = tokio::select! {
-        biased;
-        () = shutdown.as_mut() => { round.summary.interrupted = true; Ok(()) }
-        result = round.until_end(&progress) => result,
-    };
+    let result = round.until_end(&progress, shutdown.as_mut()).await;
     progress.finish();
     let (mut summary, stored) = (round.summary, round.stored);
     summary.oddities = round.source.oddities();
@@ -131,23 +127,69 @@ impl<'a> Loop<'a> {
         })
     }
 
-    async fn until_end(&mut self, progress: &Progress) -> anyhow::Result<()> {
-        self.go_on().await?;
+    async fn until_end(
+        &mut self,
+        progress: &Progress,
+        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    ) -> anyhow::Result<()> {
         let mut is_end = false;
-        while !is_end {
-            // A batch goes in whole, so that it may be no larger than the bound.
-            let most = BATCH.min(self.config.outbox_bound as u64);
-            let due = self.due.events(&mut self.source, self.stored, most).await?;
-            if self.standstill.wait(self.outbox, self.name.as_deref()).await {
-                // What was not read meanwhile is not caught up with.
-                self.due.begin_anew();
-                continue;
-            }
+        tokio::select! {
+            biased;
+            () = shutdown.as_mut() => self.summary.interrupted = true,
+            begun = self.go_on() => begun?,
+        }
+        while !is_end && !self.summary.interrupted {
+            let due = tokio::select! {
+                biased;
+                () = shutdown.as_mut() => { self.summary.interrupted = true; break }
+                due = self.due() => due?,
+            };
             is_end = self.take(due);
-            self.store().await?;
+            self.store_until_stopped(shutdown.as_mut()).await?;
             progress.show(&self.source, self.stored);
         }
         Ok(())
+    }
+
+    /// Waits until events are due, and says how many. Cancel safe: nothing is taken yet.
+    async fn due(&mut self) -> anyhow::Result<u64> {
+        // A batch goes in whole, so that it may be no larger than the bound.
+        let most = BATCH.min(self.config.outbox_bound as u64);
+        loop {
+            let due = self.due.events(&mut self.source, self.stored, most).await?;
+            if !self.standstill.wait(self.outbox, self.name.as_deref()).await {
+                return Ok(due);
+            }
+            // What was not read meanwhile is not caught up with.
+            self.due.begin_anew();
+        }
+    }
+
+    /// Stores what was taken. Where a stop comes first, a source that can be read again gives it another time; of one that
+    /// cannot it still goes into the outbox, so long as the deadline lasts.
+    async fn store_until_stopped(
+        &mut self,
+        shutdown: Pin<&mut impl Future<Output = ()>>,
+    ) -> anyhow::Result<()> {
+        let (is_read_once, deadline, taken) =
+            (self.name.is_none(), self.config.shutdown_deadline, self.batch.len());
+        let stored = {
+            let mut store = pin!(self.store());
+            tokio::select! {
+                biased;
+                stored = &mut store => return stored,
+                () = shutdown => {}
+            }
+            if is_read_once { tokio::time::timeout(deadline, store).await.ok() } else { None }
+        };
+        self.summary.interrupted = true;
+        match stored {
+            Some(stored) => stored,
+            None if is_read_once && taken > 0 => bail!(
+                "the outbox took nothing within {deadline:?}: {taken} events that were read are neither in it nor published"
+            ),
+            None => Ok(()),
+        }
     }
 
     /// Goes on where the store says that the source was left.
@@ -218,6 +260,10 @@ impl<'a> Loop<'a> {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         self.stored_to = to;
+        if !self.batch.is_empty() {
+            // A counter's position is its next number.
+            self.summary.last = Some(to.number - u64::from(self.source.is_counter()));
+        }
         self.stored += self.batch.len() as u64;
         self.batch.clear();
         for data in self.announced.drain(..) {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::client::{Connection, TopicSpec, ensure_topics, reach};
 use crate::event::NewEvent;
-use crate::relay::Relay;
+use crate::relay::{LAST, Relay};
 use crate::store::{
     self, Advance, OutboxRecord, Pausable, SOURCES, SourcePosition, Store, StoreError, StoreUrl,
 };
@@ -148,9 +148,9 @@ impl Outbox {
     pub async fn finish(self, deadline: Duration) -> Outcome {
         let end = tokio::time::Instant::now().checked_add(deadline);
         let _ = tokio::time::timeout(deadline, self.relay.drained()).await;
-        let left = end.map_or(deadline, |end| end.saturating_duration_since(tokio::time::Instant::now()));
-        let progress = self.relay.stop(left).await;
-        let remaining = tokio::time::timeout(LONGEST_PAUSE, self.store.remaining()).await;
+        let left = || end.map_or(deadline, |end| end.saturating_duration_since(tokio::time::Instant::now()));
+        let progress = self.relay.stop(left()).await;
+        let remaining = tokio::time::timeout(left().max(LAST), self.store.remaining()).await;
         let remaining = remaining.ok().and_then(Result::ok);
         Outcome {
             published: progress.relayed + progress.in_flight as u64,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
@@ -13,6 +14,7 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         scenario!(service_a_with_an_outbox_survives_kill_9),
         scenario!(an_outbox_needs_no_broker_to_be_filled),
+        scenario!(what_cannot_be_read_again_is_not_dropped_in_silence),
         scenario!(a_full_outbox_makes_reading_wait),
         scenario!(an_outbox_knows_its_file),
         scenario!(events_may_be_scheduled),
@@ -151,6 +153,30 @@ fn a_full_outbox_makes_reading_wait(test: &Test) {
     let mut second = test.service_a(&files.arguments(&outbox, &bound));
     assert_eq!(second.exit_code(soon()), Some(0));
     assert_each_line_once(test, COUNT);
+}
+
+/// Catches: lines of standard input, or of a pipe, that were read and are nowhere after a Ctrl-C that calls all well.
+fn what_cannot_be_read_again_is_not_dropped_in_silence(test: &Test) {
+    test.topic(1);
+    let folder = tempfile::tempdir().unwrap();
+    let (pipe, outbox) = (folder.path().join("pipe"), folder.path().join("outbox.db"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let lines = "a line\n".repeat(1_500);
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::write(pipe, lines)
+    });
+    let outbox = format!("sqlite:{}", outbox.display());
+    let source = ["--from", pipe.to_str().unwrap(), "--outbox", &outbox, "--outbox-bound", "1000"];
+    let away = ["--bootstrap-servers", NOWHERE, "--shutdown-deadline", "500ms"];
+    let mut a = test.service_a(&[&source[..], &away].concat());
+    a.wait_for_line("the outbox holds 1000 events", soon());
+    assert_eq!(a.stop(soon()), Some(1));
+    writer.join().unwrap().unwrap();
+    let said = a.stderr().join("\n");
+    assert!(said.contains("500 events that were read are neither in it nor published"), "{said}");
+    assert!(said.contains("line 1000 is the last one in the outbox"), "{said}");
+    assert_eq!(a.stdout(), ["published 0, acknowledged 0, 1000 remain in the outbox"]);
 }
 
 /// Catches: a position that is applied to a file in which it means nothing.

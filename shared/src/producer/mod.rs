@@ -27,8 +27,8 @@ use crate::raw::{self, HeaderList, Outgoing};
 use crate::record::Record;
 use crate::topic::Topic;
 
-/// How long to wait before looking again for room, or for acknowledgements. The queue holds a tenth of a
-/// second of work even at full speed, so that it never runs dry meanwhile.
+/// How long to wait before looking again for room, or for acknowledgements. The queue holds twenty
+/// milliseconds of work even at full speed, so that it never runs dry meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// librdkafka's own `batch.size`.
@@ -205,7 +205,7 @@ impl Publisher {
 
     /// Lets go of everything under way. Each comes back as failed, so that it can be named.
     async fn give_up(&self) {
-        self.producer.purge(PurgeConfig::default().queue().inflight());
+        self.producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
         let _ = tokio::time::timeout(PURGE, self.settled()).await;
     }
 

@@ -33,7 +33,7 @@ pub struct Report {
     pub acknowledged: u64,
     /// Of these, failed. What is neither acknowledged nor failed is still under way.
     pub failed: u64,
-    /// Events that could not be handed over at all: too large.
+    /// Events that could not be handed over at all: too large, or with an attribute of no lawful name.
     pub refused: u64,
     /// The lowest number among the failed and the refused.
     pub first_lost: Option<u64>,

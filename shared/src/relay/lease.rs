@@ -36,14 +36,22 @@ impl Lease {
             return Ok(());
         }
         self.ask_at = now + ASK;
-        // An answer that comes after the end of the term helps nobody.
-        let answer = tokio::time::timeout(TERM, store.lease(&self.holder, TERM)).await;
+        // An answer that comes after the end helps nobody, and what is on its way must not outlast the term.
+        let answer = tokio::time::timeout_at(self.end(), store.lease(&self.holder, TERM)).await;
         let is_ours = answer.map_err(|_| late())??;
         self.until = is_ours.then(|| now + TERM);
         if is_ours {
             self.ask_at = now + RENEW;
         }
         Ok(())
+    }
+
+    /// One that has ended bounds nothing more, and is asked for at once.
+    pub(super) fn forget_if_ended(&mut self) {
+        let now = Instant::now();
+        if self.until.is_some_and(|until| until <= now) {
+            (self.until, self.ask_at) = (None, now);
+        }
     }
 
     /// Whether it is ours at this moment.
@@ -56,18 +64,17 @@ impl Lease {
         self.ask_at
     }
 
-    /// When it ends unless it is renewed; without it, when it can be had at the earliest.
+    /// Until when a question may take: its end, also one just passed; without it, a term from now.
     pub(super) fn end(&self) -> Instant {
-        self.until.filter(|until| Instant::now() < *until).unwrap_or_else(|| Instant::now() + TERM)
+        self.until.unwrap_or_else(|| Instant::now() + TERM)
     }
 
-    /// The answer to a question, as long as the right is ours.
+    /// The answer to a question, until [`end`](Self::end).
     pub(super) async fn within<T>(
         &self,
         ask: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let until = self.until.unwrap_or_else(|| Instant::now() + TERM);
-        tokio::time::timeout_at(until, ask).await.map_err(|_| late())?
+        tokio::time::timeout_at(self.end(), ask).await.map_err(|_| late())?
     }
 
     /// Leaves it to the next one at once.
@@ -80,5 +87,5 @@ impl Lease {
 }
 
 fn late() -> StoreError {
-    StoreError::Unavailable(format!("no answer within {TERM:?}"))
+    StoreError::Unavailable("no answer before the lease ends".to_owned())
 }

@@ -99,7 +99,8 @@ impl Line {
 
     /// Lets go of everything, unsent or unanswered. What had been answered before comes with it.
     pub(super) async fn give_up(mut self, in_flight: usize) -> Vec<Answer> {
-        self.producer.purge(PurgeConfig::default().queue().inflight());
+        // Without waiting for librdkafka's threads, which may be in the middle of looking a name up.
+        self.producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
         let mut answers = Vec::with_capacity(in_flight);
         let until = tokio::time::Instant::now() + PURGE;
         while answers.len() < in_flight {

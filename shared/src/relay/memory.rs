@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -22,6 +22,10 @@ pub(crate) struct Memory {
     lease: Mutex<Option<(String, Instant)>>,
     /// Answers nothing but that it is away.
     pub(crate) is_down: AtomicBool,
+    /// How often something was asked for.
+    pub(crate) questions: AtomicUsize,
+    /// Does not answer.
+    pub(crate) hangs: AtomicBool,
     /// Adds once more, and the answer is lost.
     pub(crate) loses_answer: AtomicBool,
 }
@@ -31,7 +35,16 @@ impl Memory {
         self.rows.lock().expect("rows").values().cloned().collect()
     }
 
+    /// When the lease that somebody has ends.
+    pub(crate) fn lease_ends(&self) -> Option<Instant> {
+        self.lease.lock().expect("lease").as_ref().map(|(_, until)| *until)
+    }
+
     fn now<T: Send + 'static>(&self, answer: impl FnOnce() -> T) -> Answer<'_, T> {
+        self.questions.fetch_add(1, Ordering::Relaxed);
+        if self.hangs.load(Ordering::Relaxed) {
+            return std::future::pending().boxed();
+        }
         let down = Err(StoreError::Unavailable("down".to_owned()));
         let answer = if self.is_down.load(Ordering::Relaxed) { down } else { Ok(answer()) };
         std::future::ready(answer).boxed()

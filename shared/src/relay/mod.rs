@@ -42,8 +42,8 @@ use self::pump::Pump;
 use crate::client::Connection;
 use crate::store::Store;
 
-/// How long the last deletions may take after the deadline.
-const LAST: Duration = Duration::from_secs(2);
+/// How long the store may take after the deadline, to delete what was published and to say what remains.
+pub(crate) const LAST: Duration = Duration::from_secs(2);
 
 /// A relay at work. Dropping it without [`stop`](Self::stop) ends it where it stands: what is in flight is sent again.
 #[derive(Debug)]

@@ -100,10 +100,10 @@ impl Pump {
     /// One round. What it does not come to, the next one does.
     async fn round(&mut self) -> Result<(), StoreError> {
         self.is_pressed = false;
+        // Before it is asked for as well: the store may take its time.
+        self.let_go_if_ended().await;
         let renewed = self.lease.renew(&*self.store).await;
-        if !self.lease.is_held() {
-            self.let_go().await;
-        }
+        self.let_go_if_ended().await;
         renewed?;
         self.collect();
         self.judge().await;
@@ -116,13 +116,17 @@ impl Pump {
     }
 
     /// Another may relay now: nothing more of ours goes out.
-    async fn let_go(&mut self) {
-        if self.line.is_some() {
-            tracing::warn!("outbox: another process relays now; this one stands by");
+    async fn let_go_if_ended(&mut self) {
+        self.lease.forget_if_ended();
+        if !self.lease.is_held() && self.line.is_some() {
+            tracing::warn!(
+                "outbox: the lease has ended, and another process may relay now; this one stands by"
+            );
             self.give_up_line().await;
             self.failed.clear();
             self.failing_since = None;
             self.topics.clear();
+            self.progress.send_modify(|progress| progress.in_flight = 0);
         }
     }
 
@@ -205,7 +209,7 @@ impl Pump {
         if self.is_pressed {
             return;
         }
-        let next = self.lease.ask_at().min(Instant::now() + POLL);
+        let next = self.lease.ask_at().min(self.lease.end()).min(Instant::now() + POLL);
         let answer = async {
             match &mut self.line {
                 Some(line) => line.answer().await,
@@ -219,9 +223,12 @@ impl Pump {
         }
     }
 
-    /// Nothing new is sent; what is in flight may still be answered.
+    /// Nothing new is sent; what is in flight may still be answered, while nobody else may relay and with time left to
+    /// delete it.
     async fn wind_down(mut self, deadline: Duration) {
-        let until = tokio::time::sleep(deadline);
+        let latest = self.lease.end().checked_sub(super::LAST).unwrap_or_else(Instant::now);
+        let until = Instant::now().checked_add(deadline).map_or(latest, |end| end.min(latest));
+        let until = tokio::time::sleep_until(until);
         tokio::pin!(until);
         while let (Some(line), true) = (self.line.as_mut(), self.window.len() > 0) {
             let answer = tokio::select! {
@@ -233,6 +240,8 @@ impl Pump {
             }
         }
         self.give_up_line().await;
+        // To delete what has been published needs no lease: one that has ended bounds it no more.
+        self.lease.forget_if_ended();
         if let Err(error) = self.delete().await {
             tracing::warn!("outbox: what has been published may be published again: {error}");
         }

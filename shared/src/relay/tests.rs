@@ -41,6 +41,17 @@ impl Setting {
         Relay::start(&self.connection(), Arc::clone(&self.store) as Arc<dyn Store>).expect("a relay")
     }
 
+    /// A relay that has sent some of so many rows, and waits for a slow broker's answers.
+    async fn with_rows_in_flight(&self, count: usize) -> Relay {
+        self.broker.set_round_trip_time(Duration::from_millis(300)).expect("slow");
+        self.add("t", "a", numbered(0..count)).await;
+        let relay = self.relay();
+        while relay.progress().in_flight == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        relay
+    }
+
     async fn add(&self, topic: &str, key: &str, values: impl IntoIterator<Item = String>) {
         let topic = topic.parse().expect("a topic");
         let event = |value: String| NewEvent::new("/a", "t").key(key).data("text/plain", value);
@@ -333,15 +344,59 @@ async fn a_relay_that_died_is_replaced_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stop_waits_for_answers_and_sends_nothing_new() {
     let setting = Setting::new();
-    setting.broker.set_round_trip_time(Duration::from_millis(300)).expect("slow");
-    setting.add("t", "a", numbered(0..10_000)).await;
-    let relay = setting.relay();
-    while relay.progress().in_flight == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let relay = setting.with_rows_in_flight(10_000).await;
     let progress = relay.stop(SOON).await;
     let left = setting.store.rows().len();
     assert!(left > 0, "it has not relayed all");
     assert_eq!(progress.relayed as usize + left, 10_000);
     assert_eq!(setting.records("t").len() + left, 10_000, "what is in Kafka is deleted, and nothing else");
+}
+
+/// Catches: rows that are still on their way while another process, which has the lease by now, sends what comes after them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lasts_no_longer_than_the_lease() {
+    let setting = Setting::new();
+    let relay = setting.with_rows_in_flight(1_000).await;
+    setting.broker.set_down(true).expect("down");
+    let start = Instant::now();
+    let progress = relay.stop(Duration::from_mins(1)).await;
+    assert!(start.elapsed() < super::lease::TERM, "{:?}", start.elapsed());
+    assert_eq!(progress.relayed as usize + setting.store.rows().len(), 1_000);
+}
+
+/// Catches: a producer that lives on while its relay waits for a store that does not answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_hangs_does_not_lengthen_the_lease() {
+    let setting = Setting::new();
+    let relay = setting.with_rows_in_flight(1_000).await;
+    setting.broker.set_down(true).expect("down");
+    setting.store.hangs.store(true, Ordering::Relaxed);
+    tokio::time::sleep(super::lease::TERM + Duration::from_secs(1)).await;
+    setting.broker.set_down(false).expect("up");
+    // Longer than a producer takes to find its way back.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(setting.records("t").len(), 0);
+    setting.store.hangs.store(false, Ordering::Relaxed);
+    drained(&relay).await;
+    assert_eq!(setting.published("t")["a"], numbered(0..1_000).collect::<Vec<_>>());
+}
+
+/// Catches: a lease that has ended, and that every question ends with at once, again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_away_as_the_lease_ends_is_asked_in_peace() {
+    let setting = Setting::new();
+    let relay = setting.relay();
+    setting.add("t", "a", numbered(0..1)).await;
+    drained(&relay).await;
+    // Pauses of 1, 2 and 4 s from here bring a question that fails into the lease's last second.
+    let renewed = setting.store.lease_ends().expect("a lease") - super::lease::TERM;
+    tokio::time::sleep_until(renewed + Duration::from_millis(2_500)).await;
+    setting.store.is_down.store(true, Ordering::Relaxed);
+    relay.wake();
+    let before = setting.store.questions.load(Ordering::Relaxed);
+    tokio::time::sleep(super::lease::TERM + Duration::from_secs(2)).await;
+    let asked = setting.store.questions.load(Ordering::Relaxed) - before;
+    assert!(asked < 30, "asked {asked} times");
+    setting.store.is_down.store(false, Ordering::Relaxed);
+    drained(&relay).await;
 }
