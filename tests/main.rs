@@ -30,15 +30,15 @@ use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 
-/// Most of a test's time is waiting; more at once would compete for two cores.
-const MOST_AT_ONCE: usize = 4;
+/// Tests that have a thread each; those that work at once are fewer, see [`harness::Stage`].
+const THREADS: usize = 64;
 
 fn main() -> ExitCode {
     if let Some(code) = scripted::asked_for() {
         return code;
     }
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(MOST_AT_ONCE);
+    arguments.test_threads.get_or_insert(THREADS);
     if arguments.list {
         return libtest_mimic::run(&arguments, harness::names_only(scenarios::all())).exit_code();
     }

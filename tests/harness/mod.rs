@@ -5,6 +5,7 @@ mod container;
 mod database;
 mod log;
 mod own;
+mod places;
 mod process;
 mod proxy;
 mod raw;

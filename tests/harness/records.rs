@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::DeliveryResult;
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
@@ -14,6 +15,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::raw::{Raw, Sent};
 use super::sys;
+use super::wait::eventually;
 
 /// How long the broker may take for one answer.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -112,7 +114,19 @@ impl Records {
     pub fn ends(&self, topic: &str) -> BTreeMap<i32, (i64, i64)> {
         let consumer: BaseConsumer = self.config().create().unwrap();
         let ids = Self::partitions(&consumer, topic);
-        ids.into_iter().map(|id| (id, consumer.fetch_watermarks(topic, id, ANSWER).unwrap())).collect()
+        ids.into_iter().map(|id| (id, Self::ends_of(&consumer, topic, id))).collect()
+    }
+
+    /// A partition that was made a moment ago is listed before its leader takes questions.
+    fn ends_of(consumer: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
+        eventually(ANSWER, "the partition's leader takes questions", || {
+            match consumer.fetch_watermarks(topic, partition, ANSWER) {
+                Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::NotLeaderForPartition) => {
+                    None
+                }
+                ends => Some(ends.unwrap()),
+            }
+        })
     }
 
     fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<i32> {

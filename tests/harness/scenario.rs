@@ -81,12 +81,14 @@ fn attempt(stage: &Stage, scenario: &Scenario) -> Result<Completion, Failed> {
     if let Some(reason) = scenario.needs.iter().find_map(|need| stage.lacks(*need)) {
         return Ok(Completion::ignored_with(reason));
     }
-    let alone = stage.is_shared() && scenario.needs.contains(&Need::Outage);
-    let _quiet = alone.then(|| stage.quiet.write().unwrap_or_else(PoisonError::into_inner));
-    let _together = (!alone).then(|| stage.quiet.read().unwrap_or_else(PoisonError::into_inner));
-    // Each is a Java machine or three, and what they test is timed.
+    // Each is a Java machine or three, and what they test is timed. The others' broker may be down meanwhile.
     let own = scenario.needs.contains(&Need::Own);
     let _turn = own.then(|| stage.own.lock().unwrap_or_else(PoisonError::into_inner));
+    let alone = stage.is_shared() && scenario.needs.contains(&Need::Outage);
+    let _quiet = alone.then(|| stage.quiet.write().unwrap_or_else(PoisonError::into_inner));
+    let together = !alone && !own;
+    let _together = together.then(|| stage.quiet.read().unwrap_or_else(PoisonError::into_inner));
+    let _place = stage.places.take();
     let start = Instant::now();
     let test = Test::new(stage.broker());
     let result = catch_unwind(AssertUnwindSafe(|| (scenario.run)(&test)));

@@ -5,8 +5,12 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use super::broker::Broker;
 use super::container::Container;
+use super::places::Places;
 use super::scenario::Need;
 use super::tools;
+
+/// Most of a test's time is waiting: so many at once keep one core of two busy.
+const MOST_AT_ONCE: usize = 8;
 
 /// A kind of broker, and what the tests can do with it.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub struct Stage {
     pub(super) quiet: RwLock<()>,
     /// Held by a test that starts brokers of its own.
     pub(super) own: Mutex<()>,
+    /// Taken by a test that waits for none of these.
+    pub(super) places: Places,
 }
 
 impl Stage {
@@ -35,7 +41,12 @@ impl Stage {
         let (tier, why) = choose();
         println!("broker: {why}");
         build();
-        Arc::new(Self { tier, quiet: RwLock::new(()), own: Mutex::new(()) })
+        Arc::new(Self {
+            tier,
+            quiet: RwLock::new(()),
+            own: Mutex::new(()),
+            places: Places::new(MOST_AT_ONCE),
+        })
     }
 
     /// The broker for one test.
