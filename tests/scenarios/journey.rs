@@ -15,6 +15,7 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario!(an_early_subscriber_sees_everything),
         scenario!(until_caught_up_handles_the_backlog_and_says_how_fast),
         scenario!(until_caught_up_ends_on_an_empty_topic),
+        scenario!(until_caught_up_ends_for_a_member_that_gets_no_partition),
         scenario!(until_caught_up_goes_on_behind_slow_handlers),
         scenario!(a_full_window_costs_no_time),
         scenario!(a_dry_run_sends_nothing),
@@ -105,6 +106,20 @@ fn until_caught_up_ends_on_an_empty_topic(test: &Test) {
     let mut b = test.service_b(&["--until-caught-up"]);
     assert_eq!(b.exit_code(Duration::from_secs(20)), Some(0));
     assert!(b.stdout().concat().starts_with("handled 0, dead letters 0 in "), "{:?}", b.stdout());
+}
+
+/// Catches: waiting for an assignment that never comes, because there are more members than partitions.
+fn until_caught_up_ends_for_a_member_that_gets_no_partition(test: &Test) {
+    test.topic(1);
+    for protocol in ["classic", "consumer"] {
+        let group = format!("{}.{protocol}", test.group);
+        let arguments = ["--group-protocol", protocol, "--group", &group];
+        let mut first = test.service_b(&arguments);
+        first.wait_for_line(ASSIGNED, soon());
+        let mut second = test.service_b(&[&arguments[..], &["--until-caught-up"]].concat());
+        assert_eq!(second.exit_code(soon()), Some(0), "{protocol}");
+        assert_eq!(first.stop(soon()), Some(0));
+    }
 }
 
 /// Catches: time in which the intake was paused, counted as a sign that nothing more comes.

@@ -1,5 +1,6 @@
 //! What operators' tools show of streams, groups and records, and what they delete.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario!(a_group_is_described_and_not_disturbed),
         scenario!(a_group_of_the_new_protocol_says_what_cannot_be_seen, Admin),
         scenario!(a_stream_that_grows_is_described_with_its_rates),
+        scenario!(streams_are_listed_while_others_come_and_go, Admin),
         scenario!(what_is_not_there_gets_a_sentence),
         scenario!(a_broker_that_is_away_gets_a_sentence_in_time),
         scenario!(a_stream_is_truncated_up_to_what_is_handled, Admin),
@@ -33,6 +35,28 @@ fn refused(test: &Test, arguments: &[&str], code: i32, needle: &str) {
     let (found, out, err) = test.answer(arguments);
     assert_eq!(found, Some(code), "{arguments:?}: {out}{err}");
     assert!(err.contains(needle) && !err.contains("panicked"), "{needle:?} is not in: {err}");
+}
+
+/// Catches: a listing that fails because of somebody else's topic.
+fn streams_are_listed_while_others_come_and_go(test: &Test) {
+    let topic = test.topic(1).to_owned();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let names = |number: usize| [format!("{}.{number}", test.group)];
+            for number in (0..60).take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                test.broker.create_topic(&names(number)[0], 6, &[]);
+                test.broker.delete_topics(&names(number));
+            }
+        });
+        let answers: Vec<_> =
+            (0..20).map(|_| test.answer(&["streams", "list", "--limit", "10000"])).collect();
+        is_over.store(true, Ordering::Relaxed);
+        for (code, out, err) in answers {
+            assert_eq!(code, Some(0), "{err}");
+            assert!(out.contains(&topic), "{out}");
+        }
+    });
 }
 
 /// Catches: bytes that are lost on the way to the terminal, or obeyed by it.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use shared::broker::{EmbeddedBroker, Options};
 
-use super::work::{assert_in_order_per_key, assert_none_lost, different, handled};
-use crate::harness::{ASSIGNED, Scenario, Test, eventually, printed, scenario, soon};
+use super::work::{assert_in_order_per_key, assert_none_lost, different, handled, numbered};
+use crate::harness::{ASSIGNED, Process, Scenario, Test, eventually, printed, scenario, soon};
 
 /// The scenarios of this file.
 pub fn scenarios() -> Vec<Scenario> {
@@ -17,6 +17,8 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario!(without_a_broker_service_a_says_what_to_do),
         scenario!(without_a_broker_service_b_waits_and_can_be_stopped),
         scenario!(a_broker_that_comes_later_is_found),
+        scenario!(until_caught_up_outlasts_a_session_without_a_broker, Outage),
+        scenario!(until_caught_up_outlasts_a_broker_that_is_away_while_it_looks, Outage),
     ]
 }
 
@@ -70,7 +72,7 @@ fn a_killed_broker_comes_back_and_nothing_is_lost(test: &Test) {
 /// acknowledgement.
 fn a_stop_while_the_broker_is_away_ends_in_time(test: &Test) {
     let topic = test.topic(1);
-    test.records.send(topic, &super::work::numbered("ok", 0, 50, 5));
+    test.records.send(topic, &numbered("ok", 0, 50, 5));
     let mut a = test.service_a(&["--count", "0", "--interval", "100ms", "--shutdown-deadline", "3s"]);
     let mut b = test.scripted(&["--shutdown-deadline", "3s"]);
     eventually(soon(), "both work", || (printed(&b).len() > 60).then_some(()));
@@ -127,4 +129,45 @@ fn a_broker_that_comes_later_is_found(test: &Test) {
     assert_eq!(a.exit_code(soon()), Some(0));
     b.wait_for_line("Received message: event_9", soon());
     assert_eq!(b.stop(soon()), Some(0));
+}
+
+/// Catches: partitions that were lost with the session, counted as having come to their end.
+fn until_caught_up_outlasts_a_session_without_a_broker(test: &Test) {
+    const COUNT: usize = 1_200;
+    let topic = test.topic(1);
+    test.records.send(topic, &numbered("sleep 10", 0, COUNT, COUNT));
+    let session = ["--kafka", "session.timeout.ms=6000", "--concurrency", "1", "--until-caught-up"];
+    let mut b = test.scripted(&[&session[..], &QUICK].concat());
+    eventually(soon(), "some are handled", || (printed(&b).len() > 100).then_some(()));
+    test.broker.down();
+    b.wait_for_line("lost", soon());
+    // Longer than silence lasts that means an end.
+    std::thread::sleep(Duration::from_secs(7));
+    assert_comes_to_the_end(test, b, COUNT);
+}
+
+/// Catches: an answer of a broker that has just come back, taken for a sign that nothing more comes.
+fn until_caught_up_outlasts_a_broker_that_is_away_while_it_looks(test: &Test) {
+    const COUNT: usize = 150;
+    let topic = test.topic(1);
+    // More than is fetched ahead.
+    let script = format!("sleep 30 {}", "x".repeat(20_000));
+    test.records.send(topic, &numbered(&script, 0, COUNT, COUNT));
+    let ahead = ["--kafka", "queued.max.messages.kbytes=100", "--kafka", "max.partition.fetch.bytes=100000"];
+    let slowly = ["--window", "20", "--concurrency", "1", "--until-caught-up"];
+    let b = test.scripted(&[&slowly[..], &ahead, &QUICK].concat());
+    eventually(soon(), "some are handled", || (printed(&b).len() > 5).then_some(()));
+    test.broker.down();
+    // It has handled what it had, and asks the broker after five seconds of silence.
+    std::thread::sleep(Duration::from_secs(8));
+    assert_comes_to_the_end(test, b, COUNT);
+}
+
+fn assert_comes_to_the_end(test: &Test, mut b: Process, count: usize) {
+    let (is_running, before) = (b.is_running(), printed(&b).len());
+    test.broker.up();
+    assert!(is_running, "it ended while the broker was away: {:?}", b.stdout());
+    assert!(before < count - 20, "all was fetched before the broker went");
+    assert_eq!(b.exit_code(Duration::from_mins(2)), Some(0));
+    assert_none_lost(&handled(printed(&b)), count);
 }

@@ -133,16 +133,18 @@ impl List {
             let wanted = |topic: &str| {
                 (internal || !topic.starts_with("__")) && after.as_deref().is_none_or(|after| topic > after)
             };
-            let streams = watcher.streams()?.into_iter().filter(|stream| wanted(&stream.topic));
-            let streams: Vec<_> = streams.take(limit as usize).collect();
-            let places: Vec<Place> = streams
-                .iter()
-                .flat_map(|stream| {
-                    stream.partitions.iter().map(|partition| (stream.topic.clone(), *partition))
-                })
-                .collect();
-            let ends = watcher.ends(&places)?;
-            Ok((streams, places.into_iter().zip(ends).collect::<Vec<_>>()))
+            watcher.while_topics_move(|| {
+                let streams = watcher.streams()?.into_iter().filter(|stream| wanted(&stream.topic));
+                let streams: Vec<_> = streams.take(limit as usize).collect();
+                let places: Vec<Place> = streams
+                    .iter()
+                    .flat_map(|stream| {
+                        stream.partitions.iter().map(|partition| (stream.topic.clone(), *partition))
+                    })
+                    .collect();
+                let ends = watcher.ends(&places)?;
+                Ok((streams, places.into_iter().zip(ends).collect::<Vec<_>>()))
+            })
         })
         .await?;
         let mut records: HashMap<&str, i64> = HashMap::new();

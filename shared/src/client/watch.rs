@@ -81,6 +81,22 @@ pub async fn watch<T: Send + 'static>(
 }
 
 impl Watcher {
+    /// Asks about many topics, again while one of them comes or goes or changes its leader: for five seconds at most.
+    ///
+    /// # Errors
+    /// Those of the question.
+    pub fn while_topics_move<T>(&self, ask: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let start = Instant::now();
+        loop {
+            match ask() {
+                Err(error) if has_moved(&error) && start.elapsed() < PATIENCE => {
+                    std::thread::sleep(LOOK_AGAIN);
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     /// Every topic, by name.
     ///
     /// # Errors
@@ -242,7 +258,21 @@ pub enum Then {
     Enough,
 }
 
-/// How long the client waits for a record at a time.
+/// Whether a partition was not where it had just been said to be.
+fn has_moved(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref::<KafkaError>().and_then(KafkaError::rdkafka_error_code),
+        Some(
+            RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+        )
+    )
+}
+
+/// How long the client waits for a record, or before it asks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 fn list<'p>(places: impl Iterator<Item = (&'p Place, Offset)>) -> anyhow::Result<TopicPartitionList> {

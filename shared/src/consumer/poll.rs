@@ -61,7 +61,10 @@ pub(super) struct PollThread {
     stored_at: Instant,
     /// When a record came last, or could not come.
     heard_at: Instant,
-    /// Whether the group has answered at all, be it with no partition.
+    /// When the brokers last answered whether the end of a backlog has come; `heard_at` is the same until a record comes.
+    answered_at: Option<Instant>,
+    /// Whether the group has answered, be it with no partition; with `group.protocol=consumer` it does not say that. Not
+    /// after a loss, until the next assignment.
     assigned: bool,
     /// Since when the group is waited for; `None` once that was said.
     waits_since: Option<Instant>,
@@ -103,6 +106,7 @@ impl PollThread {
             stop,
             stored_at: now,
             heard_at: now,
+            answered_at: None,
             assigned: false,
             waits_since: Some(now),
             runtime: Handle::current(),

@@ -41,6 +41,11 @@ impl Changes {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).push_front(change);
     }
 
+    /// Whether anything is still to be acted on.
+    pub(super) fn has_next(&self) -> bool {
+        !self.pending.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Whether all of these are to be given back again.
     pub(super) fn is_revoked(&self, partitions: &TopicPartitionList) -> bool {
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);

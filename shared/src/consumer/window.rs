@@ -1,9 +1,9 @@
-//! How much may be under way before intake pauses. Pure.
+//! How much may be under way before nothing more is taken. Pure.
 
 use super::tracker::Freed;
 
 /// The bound on what is under way, in events and in bytes, with hysteresis: full at the limit, open again
-/// at half of it. Pausing a partition throws its prefetched records away, so it must not flap.
+/// at half of it: what is taken then comes in batches, not one by one.
 #[derive(Debug)]
 pub(super) struct Window {
     most: Freed,
@@ -30,7 +30,7 @@ impl Window {
         }
     }
 
-    /// Whether intake has to pause.
+    /// Whether nothing more is to be taken.
     pub(super) fn is_full(&self) -> bool {
         self.full
     }

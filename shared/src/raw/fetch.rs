@@ -94,8 +94,23 @@ impl<C: ConsumerContext + 'static> BatchConsumer<C> {
         unsafe { sys::rd_kafka_queue_length(self.queues.events) > 0 }
     }
 
+    /// Whether the group counts this consumer among its members.
+    pub(crate) fn is_member(&self) -> bool {
+        // SAFETY: the client lives; what it gives is asked once and given back.
+        unsafe {
+            let metadata = sys::rd_kafka_consumer_group_metadata(self.client().native_ptr());
+            if metadata.is_null() {
+                return false;
+            }
+            let generation = sys::rd_kafka_consumer_group_metadata_generation_id(metadata);
+            sys::rd_kafka_consumer_group_metadata_destroy(metadata);
+            generation > 0
+        }
+    }
+
     /// The records that have arrived, up to `most`. Where there are none waits so long for one, or for an event; one
-    /// that was there before does not end the wait.
+    /// that was there before does not end the wait. To be called where there is room for none, too: librdkafka takes the
+    /// call for a sign of life, without which the member has to leave the group after `max.poll.interval.ms`.
     pub(crate) fn fetch(&mut self, wait: Duration, most: usize) -> Batch<'_> {
         self.fill(Duration::ZERO, most);
         // A batch would be waited for until it is complete: so for one only, and then what came with it.

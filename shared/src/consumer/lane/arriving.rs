@@ -14,9 +14,14 @@ use crate::record::Record;
 use crate::store::{Status, Step, Wait};
 
 impl Lane {
-    pub(super) fn take_batch(&mut self, batch: Vec<Incoming>) {
+    pub(super) fn take_batch(&mut self, mut batch: Vec<Incoming>) {
+        let mut has_late = false;
         for run in batch.chunk_by(|one, next| one.slot == next.slot) {
-            self.slots.opened(run[0].slot, run.len());
+            has_late |= !self.slots.opened(run[0].slot, run.len());
+        }
+        if has_late {
+            // Another member has the partition by now, and the group has not told the poll thread yet.
+            batch.retain(|incoming| self.slots.owner(incoming.slot).is_some());
         }
         for Incoming { slot, key, record, is_readable } in batch {
             let read = if is_readable { self.read(record) } else { (unreadable(record), None) };

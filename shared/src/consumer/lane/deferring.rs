@@ -191,11 +191,10 @@ impl Lane {
         self.drop_aside(slot);
     }
 
-    /// The member has lost the slot: what it still did for it must not go on beside its next owner.
+    /// The member has lost the slot: what it still did for it must not go on beside its next owner. A slot that the ledger
+    /// has fenced is forgotten at once, and again when the group takes it away: until then it may be halted.
     pub(super) fn forget(&mut self, slot: SlotId) {
-        if !self.slots.forget(slot) {
-            return;
-        }
+        self.slots.forget(slot);
         self.beginning.forget(slot);
         self.queues.forget(slot);
         self.blocked.forget(slot);

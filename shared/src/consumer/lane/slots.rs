@@ -67,11 +67,11 @@ impl Slots {
         self.get(slot).map(|slot| (slot.topic, slot.partition))
     }
 
-    /// So many events came in.
-    pub(super) fn opened(&mut self, slot: SlotId, events: usize) {
-        if let Some(slot) = self.get_mut(slot) {
-            slot.open += events;
-        }
+    /// So many events came in. `false` for a slot that is not here any more.
+    pub(super) fn opened(&mut self, slot: SlotId, events: usize) -> bool {
+        let Some(slot) = self.get_mut(slot) else { return false };
+        slot.open += events;
+        true
     }
 
     /// So many events are none of this lane's any more.
@@ -135,11 +135,10 @@ impl Slots {
         finished
     }
 
-    /// `false` for a slot that is not here any more.
-    pub(super) fn forget(&mut self, slot: SlotId) -> bool {
-        let Ok(at) = self.all.binary_search_by_key(&slot, |(id, _)| *id) else { return false };
-        let (_, slot) = self.all.remove(at);
-        self.finishing -= usize::from(slot.finishing);
-        true
+    pub(super) fn forget(&mut self, slot: SlotId) {
+        if let Ok(at) = self.all.binary_search_by_key(&slot, |(id, _)| *id) {
+            let (_, slot) = self.all.remove(at);
+            self.finishing -= usize::from(slot.finishing);
+        }
     }
 }

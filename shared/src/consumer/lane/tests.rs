@@ -561,6 +561,31 @@ async fn a_fenced_lane_drops_what_it_has_and_still_answers() {
     );
 }
 
+/// Catches: keys that stand still for ever because a slot that is not there any more holds them. What the poll thread had
+/// fetched goes on coming until the group takes the partition away; then the same member gets it back.
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_a_fence_holds_nothing_for_the_next_owner() {
+    for has_rows in [true, false] {
+        let mut rig = Rig::with::<false>(1, 1, |common| common.every_event_has_a_row = has_rows);
+        rig.send(&[(1, "fail 1")]);
+        rig.pass(Duration::from_micros(1)).await;
+        rig.ledger.0.lock().expect("tables").epoch = 1;
+        rig.pass(Duration::from_secs(1)).await;
+        assert!(matches!(rig.others[..], [FromLane::Fenced(SLOT)]), "{:?}", rig.others);
+        rig.send_from(1, &[(1, "late"), (1, "later"), (2, "late"), (2, "later")]);
+        rig.pass(Duration::from_secs(1)).await;
+        assert_eq!(rig.started().iter().filter(|script| script.starts_with("late")).count(), 0);
+        for slot in [2, 3] {
+            rig.tell(|| ToLane::Forget(rig.slot));
+            (rig.slot, rig.epoch) = (SlotId(slot), 1);
+            rig.take(&[], &[]);
+            rig.settled.clear();
+            rig.send_from(1, &[(1, "late"), (1, "later"), (2, "late"), (2, "later")]);
+            rig.until_settled(4).await;
+        }
+    }
+}
+
 /// Catches: rows that are handled out of order or before they are due after a restart, or events that pass them.
 #[tokio::test(start_paused = true)]
 async fn deferred_rows_go_on_after_a_restart_and_what_arrives_waits_behind() {

@@ -24,7 +24,8 @@ impl PollThread {
             Change::Revoke(partitions) => {
                 let lost = self.consumer.assignment_lost();
                 if lost {
-                    tracing::warn!("lost {}: another member has them by now", names(partitions));
+                    tracing::warn!("lost {}: another member may have them by now", names(partitions));
+                    (self.assigned, self.waits_since) = (false, Some(Instant::now()));
                 }
                 self.let_go(&self.assignment.ids_of(partitions), !lost);
                 tracing::info!("revoked {}", names(partitions));
@@ -71,10 +72,14 @@ impl PollThread {
         while answers > 0 {
             match self.reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(FromLane::Halted(slot, highest)) => {
+                    // Of another slot: an answer to an earlier question, after its deadline.
+                    let Some(limit) = limits.get_mut(&slot) else { continue };
                     answers -= 1;
-                    if let (Some(limit), Some(highest)) = (limits.get_mut(&slot), highest) {
-                        *limit = highest.max(*limit);
-                    }
+                    *limit = highest.map_or(*limit, |highest| highest.max(*limit));
+                }
+                Ok(FromLane::Failed(error)) => {
+                    self.failed = Some(error);
+                    return;
                 }
                 Ok(report) => self.take_report(report),
                 Err(_) => return tracing::warn!("a handler blocks its lane: it did not answer in time"),

@@ -182,7 +182,8 @@ impl PollThread {
     /// A topic that gets more partitions sends a key elsewhere: what waits here for its turn does not hold it there.
     fn look_for_growth(&mut self) {
         for topic in &self.options.topics {
-            let Ok(metadata) = self.consumer.fetch_metadata(Some(topic.as_str()), ANSWER) else { continue };
+            // Without an answer for one topic the others are not asked: the next poll would come too late.
+            let Ok(metadata) = self.consumer.fetch_metadata(Some(topic.as_str()), ANSWER) else { return };
             let now = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
             let before = self.partitions.insert(topic.clone(), now);
             if before.is_some_and(|before| before < now) {

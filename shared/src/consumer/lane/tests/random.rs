@@ -8,7 +8,7 @@ use super::*;
 struct Plan {
     events: Vec<(u64, &'static str)>,
     /// So many events arrive; it works for so many milliseconds; then, or not, it loses the partition.
-    steps: Vec<(usize, u64, bool)>,
+    steps: Vec<(usize, u64, Then)>,
     /// How long the ledger takes for an answer, in milliseconds.
     latency: u64,
     pure: bool,
@@ -30,7 +30,10 @@ fn plan() -> impl Strategy<Value = Plan> {
         1 => Just("plain"),
     ];
     let events = vec((0u64..4, script), 1..40);
-    let steps = vec((1usize..20, 0u64..700, any::<bool>()), 0..6);
+    let steps = vec(
+        (1usize..20, 0u64..700, prop_oneof![Just(Then::GoOn), Just(Then::Lose), Just(Then::Fence)]),
+        0..6,
+    );
     (events, steps, 0u64..60, any::<bool>(), 1usize..3, 1usize..6, any::<u64>()).prop_map(
         |(events, steps, latency, pure, lanes, deferred_max, seed)| Plan {
             events,
@@ -42,6 +45,14 @@ fn plan() -> impl Strategy<Value = Plan> {
             seed,
         },
     )
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    GoOn,
+    Lose,
+    /// The ledger fences it first; what was fetched goes on coming until the group, too, takes the partition away.
+    Fence,
 }
 
 impl Rig {
@@ -81,12 +92,20 @@ async fn carry_out(plan: Plan) -> (Vec<(i64, Status)>, Vec<i64>) {
     };
     let mut sent = 0;
     rig.ledger.0.lock().expect("tables").latency = Duration::from_millis(plan.latency);
-    for (count, works_for, crashes) in &plan.steps {
+    for (count, works_for, then) in &plan.steps {
         let until = (sent + count).min(plan.events.len());
         rig.send_from(sent as i64, &plan.events[sent..until]);
         sent = until;
         rig.pass(Duration::from_millis(*works_for)).await;
-        if *crashes {
+        if let Then::Fence = then {
+            rig.ledger.0.lock().expect("tables").epoch += 1;
+            for late in plan.events[sent..].iter().take(3) {
+                rig.send_from(sent as i64, std::slice::from_ref(late));
+                sent += 1;
+                rig.pass(Duration::from_millis(plan.latency)).await;
+            }
+        }
+        if let Then::Lose | Then::Fence = then {
             rig.hand_over(&plan.events[..sent]);
         }
     }
