@@ -1,13 +1,14 @@
 //! A program under test: started, listened to, signalled, and ended with the test.
 
 use std::ffi::OsStr;
+use std::fs::DirEntry;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::log::{Log, Stream};
-use super::wait::eventually;
+use super::wait::{eventually, soon};
 
 /// What a process can be told.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +95,21 @@ impl Process {
         let sent =
             Command::new("kill").args([name, &self.child.id().to_string()]).stderr(Stdio::null()).status();
         assert!(sent.is_ok(), "there is no `kill` here: {sent:?}");
+    }
+
+    /// Stops the process, and waits until each of its threads stands still: on a busy machine the order is given
+    /// long before it is carried out. Where there is no `/proc` the order alone must do.
+    pub fn stand_still(&self) {
+        self.signal(Signal::Stop);
+        let threads = format!("/proc/{}/task", self.child.id());
+        let moves = |thread: DirEntry| {
+            let status = std::fs::read_to_string(thread.path().join("status"));
+            status.is_ok_and(|status| !status.contains("State:\tT"))
+        };
+        eventually(soon(), "each of its threads stands still", || {
+            let mut threads = std::fs::read_dir(&threads).into_iter().flatten().flatten();
+            (!threads.any(moves)).then_some(())
+        });
     }
 
     /// Waits for the end, and for the last line; gives the exit code, `None` after a signal that nobody handled.

@@ -143,7 +143,7 @@ fn a_member_that_was_killed_is_waited_for_unless_it_comes_back_by_name(test: &Te
 /// still elsewhere is what the epoch is for.
 fn stop_outside_of_the_store(test: &Test, process: &Process) {
     eventually(soon(), "it stands still, and not in its store", || {
-        process.signal(Signal::Stop);
+        process.stand_still();
         let is_free = test.store_is_free();
         if !is_free {
             process.signal(Signal::Cont);
