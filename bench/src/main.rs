@@ -39,6 +39,10 @@ use shared::telemetry;
 use self::load::Loads;
 use self::settings::{Bench, Settings};
 
+/// The references have the allocator of ours: it is not what is compared.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Measures the pair beside bare clients
 #[derive(Debug, Parser)]
 #[command(

@@ -8,7 +8,7 @@ use shared::{shutdown, telemetry};
 
 /// Records are freed by another thread than made them; see the dependency's reason.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {

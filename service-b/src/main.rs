@@ -10,6 +10,10 @@ use service_b::tools::Tool;
 use shared::consumer::{Counts, Handlers};
 use shared::{shutdown, telemetry};
 
+/// Records are freed by another thread than made them; see the dependency's reason.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// How long a handler that blocks its thread is waited for at the end.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
