@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Effects, Identity, OutboxRecord};
-use crate::event::Arrived;
+use crate::event::{Arrived, PLAIN_SOURCE};
 use crate::record::Origin;
 
 /// The state of a ledger row. The numbers are what the database holds: never to be changed, only added to.
@@ -219,6 +219,14 @@ impl Settlement {
     pub(crate) fn replayed(owner: Ownership, arrived: Arrived, due: i64) -> Self {
         let step = Step::Deferred { wait: Wait::Until(due), reason: None };
         Self { owner, arrived, conflicting: false, row: None, attempts: 0, step, reply: None }
+    }
+
+    /// The source of [`identity`](Self::identity).
+    pub(crate) fn source(&self) -> &str {
+        match &self.arrived {
+            Arrived::Event(event) if !self.conflicting => event.source(),
+            _ => PLAIN_SOURCE,
+        }
     }
 
     /// What the row is unique by, within its group.

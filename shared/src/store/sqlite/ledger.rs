@@ -1,13 +1,12 @@
 //! One row of the ledger: inserted, or moved on.
 
-use rusqlite::types::ToSqlOutput;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Result, ToSql};
-use uuid::Uuid;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Result};
 
 use super::names::Name;
+use super::target::{Described, Id};
 use super::trouble::Failure;
 use crate::store::operate::CLAIM;
-use crate::store::{Identity, RowId, Settlement, Status, Step, Verdict, Wait};
+use crate::store::{RowId, Settlement, Status, Step, Verdict, Wait};
 
 const INSERT: &str = "
     insert into ledger (partition, offset, scope, id, hash, key, type, time, status, attempts, seen, settled,
@@ -38,29 +37,6 @@ const STATUS: &str = "select status from ledger where row = ?1 and partition = ?
 /// What a row holds in "wait" that was put aside until its own time.
 const UNTIL: i64 = 3;
 
-/// An id as rows hold it: half as long where it is a UUID. Only the canonical form is one, so that no two collide.
-pub(super) enum Id<'a> {
-    Uuid(Uuid),
-    Text(&'a str),
-}
-
-impl<'a> Id<'a> {
-    pub(super) fn of(id: &'a str) -> Self {
-        let is_canonical = id.len() == 36 && !id.bytes().any(|byte| byte.is_ascii_uppercase());
-        let uuid = is_canonical.then(|| Uuid::try_parse(id).ok()).flatten();
-        uuid.map_or(Self::Text(id), Self::Uuid)
-    }
-}
-
-impl ToSql for Id<'_> {
-    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
-        match self {
-            Self::Uuid(uuid) => Ok(uuid.as_bytes().as_slice().into()),
-            Self::Text(text) => Ok((*text).into()),
-        }
-    }
-}
-
 /// The statements of one transaction, and when it is.
 pub(super) struct Ledger<'a> {
     connection: &'a Connection,
@@ -86,7 +62,7 @@ impl<'a> Ledger<'a> {
         &mut self,
         scope: &Name<'_>,
         ty: Option<&Name<'_>>,
-        identity: &Identity<'_>,
+        event: &Described,
         settlement: &Settlement,
     ) -> Result<Verdict, Failure> {
         let record = settlement.arrived.record();
@@ -97,11 +73,11 @@ impl<'a> Ledger<'a> {
             settlement.owner.partition,
             record.origin().offset,
             scope,
-            Id::of(&identity.id),
-            identity.hash,
+            event.id,
+            event.hash,
             record.key(),
             ty,
-            settlement.arrived.time(),
+            event.time,
             status as i64,
             settlement.attempts,
             self.now,
@@ -118,18 +94,18 @@ impl<'a> Ledger<'a> {
         if inserted == 1 {
             return Ok(Verdict::Settled(RowId(self.connection.last_insert_rowid())));
         }
-        let found = find(self.connection, scope, &identity.id)?;
-        found.map_or(Ok(Verdict::Known(Status::Deleted)), |found| self.found(&found, identity, settlement))
+        let found = find(self.connection, scope, &event.id)?;
+        found.map_or(Ok(Verdict::Known(Status::Deleted)), |found| self.found(&found, event.hash, settlement))
     }
 
     /// What to do about an event whose row was there before.
     pub(super) fn found(
         &self,
         found: &Found,
-        identity: &Identity<'_>,
+        hash: i64,
         settlement: &Settlement,
     ) -> Result<Verdict, Failure> {
-        match found.verdict(identity) {
+        match found.verdict(hash) {
             Verdict::Known(Status::Handling) => {
                 let origin = settlement.arrived.record().origin();
                 // Another record of the same event ends nothing that may be under way.
@@ -230,19 +206,19 @@ pub(super) struct Found {
 impl Found {
     /// Whether it is that event's. Who cancels an id cancels what comes under it, whatever that holds; also where the row
     /// was deleted since.
-    pub(super) fn is_same(&self, identity: &Identity<'_>) -> bool {
-        self.hash == identity.hash || self.status == Status::Cancelled || self.hash == CLAIM
+    pub(super) fn is_same(&self, hash: i64) -> bool {
+        self.hash == hash || self.status == Status::Cancelled || self.hash == CLAIM
     }
 
-    fn verdict(&self, identity: &Identity<'_>) -> Verdict {
-        if self.is_same(identity) { Verdict::Known(self.status) } else { Verdict::Conflict }
+    fn verdict(&self, hash: i64) -> Verdict {
+        if self.is_same(hash) { Verdict::Known(self.status) } else { Verdict::Conflict }
     }
 }
 
-pub(super) fn find(connection: &Connection, scope: &Name<'_>, id: &str) -> Result<Option<Found>> {
+pub(super) fn find(connection: &Connection, scope: &Name<'_>, id: &Id<'_>) -> Result<Option<Found>> {
     connection
         .prepare_cached(FIND)?
-        .query_row((scope, Id::of(id)), |row| {
+        .query_row((scope, id), |row| {
             let status = Status::of(row.get(0)?).unwrap_or(Status::Deleted);
             Ok(Found { status, hash: row.get(1)?, row: row.get(2)? })
         })

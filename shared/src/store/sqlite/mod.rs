@@ -17,6 +17,7 @@ mod replies;
 mod run;
 mod settle;
 mod settling;
+mod target;
 mod trouble;
 mod worker;
 

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::assign::waiting;
-use super::ledger::{Id, find};
+use super::ledger::find;
 use super::names::Names;
+use super::target::Id;
 use super::trouble::Failure;
 use crate::store::operate::{CLAIM, Cancelled, Operated, Operation, another_redrive};
 use crate::store::{Change, RowId, Status, Waiting};
@@ -104,7 +105,7 @@ pub(super) fn cancel(
     let Some((number, every_event)) = known else { return Ok(Cancelled::NoGroup) };
     let scope = names.scope(connection, number, source)?;
     let now = Timestamp::now().as_millisecond();
-    let Some(found) = find(connection, &scope, id)? else {
+    let Some(found) = find(connection, &scope, &Id::of(id))? else {
         if every_event == Some(false) {
             return Ok(Cancelled::NotRecorded);
         }

@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use super::PATIENCE;
 use super::file::{File, Role};
-use super::ledger::Id;
 use super::names::{Name, Names};
 use super::outbox;
 use super::read::look_up;
+use super::target::Id;
 use super::worker::Worker;
 use crate::store::{
     Answer, Bisection, Entry, Filter, Identity, Known, Look, OperationRow, OutboxRow, Query, Question,

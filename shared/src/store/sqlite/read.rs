@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::ledger::find;
 use super::names::Names;
+use super::target::Id;
 use crate::store::{Identity, Known, Loaded, RowId};
 
 pub(super) fn look_up(
@@ -23,8 +24,8 @@ pub(super) fn look_up(
         .iter()
         .map(|event| {
             let scope = names.find_scope(connection, group, &event.source)?;
-            let found = find(connection, &scope, &event.id)?;
-            Ok(found.map(|found| Known { status: found.status, same: found.is_same(event) }))
+            let found = find(connection, &scope, &Id::of(&*event.id))?;
+            Ok(found.map(|found| Known { status: found.status, same: found.is_same(event.hash) }))
         })
         .collect()
 }

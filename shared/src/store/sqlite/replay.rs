@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Result};
 use super::ledger::{Ledger, find};
 use super::names::Names;
 use super::operate::NOTE;
+use super::target::Described;
 use super::trouble::Failure;
 use crate::event::Arrived;
 use crate::store::operate::{REPLAY, never_taken_over, not_every_event};
@@ -41,9 +42,9 @@ pub(super) fn replay(
         // No owner: the row is nobody's result, and the epoch is compared at its settle.
         let owner = Ownership { partition, epoch: 0 };
         let settlement = Settlement::replayed(owner, arrived.clone(), now);
-        let identity = settlement.identity();
-        let scope = names.scope(connection, group, &identity.source)?;
-        if find(connection, &scope, &identity.id)?.is_some() {
+        let event = Described::of(&settlement);
+        let scope = names.scope(connection, group, settlement.source())?;
+        if find(connection, &scope, &event.id)?.is_some() {
             answers.push(false);
             continue;
         }
@@ -51,7 +52,7 @@ pub(super) fn replay(
             Arrived::Event(event) => Some(names.ty(connection, event.ty())?),
             Arrived::Undecodable(_) => None,
         };
-        let Verdict::Settled(row) = ledger.insert(&scope, ty.as_ref(), &identity, &settlement)? else {
+        let Verdict::Settled(row) = ledger.insert(&scope, ty.as_ref(), &event, &settlement)? else {
             answers.push(false);
             continue;
         };

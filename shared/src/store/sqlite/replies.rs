@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::ledger::Id;
 use super::names::Name;
 use super::outbox;
+use super::target::Id;
 use super::trouble::Failure;
 use crate::store::{OutboxRecord, Reply, RowId};
 

@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use rusqlite::{CachedStatement, Connection};
 
-use super::ledger::{Id, Ledger, find};
+use super::ledger::{Ledger, find};
 use super::names::Name;
+use super::target::Described;
 use super::trouble::Failure;
-use crate::store::{Identity, RowId, Settlement, Status, Step, Verdict};
+use crate::store::{RowId, Settlement, Status, Step, Verdict};
 
 /// How many rows a statement inserts: what it costs to begin and to end is shared by so many.
 pub(super) const ROWS: usize = 40;
@@ -35,7 +36,7 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
 /// A row still to be inserted.
 pub(super) struct NewRow<'a> {
     pub(super) settlement: &'a Settlement,
-    pub(super) identity: Identity<'a>,
+    pub(super) event: &'a Described,
     pub(super) scope: Name<'static>,
     pub(super) ty: Option<Name<'a>>,
 }
@@ -80,14 +81,14 @@ impl<'a> Insert<'a> {
             verdicts.extend(new.map(|row| Verdict::Settled(RowId(row))));
             return Ok(());
         }
-        for NewRow { scope, identity, settlement, .. } in rows {
-            let verdict = match find(self.connection, scope, &identity.id)? {
+        for NewRow { scope, event, settlement, .. } in rows {
+            let verdict = match find(self.connection, scope, &event.id)? {
                 // Of those with one identity the first has the row: the next row is a later one's.
                 Some(found) if new.contains(&found.row) => {
                     new.start = found.row + 1;
                     Verdict::Settled(RowId(found.row))
                 }
-                Some(found) => ledger.found(&found, identity, settlement)?,
+                Some(found) => ledger.found(&found, event.hash, settlement)?,
                 None => Verdict::Known(Status::Deleted),
             };
             verdicts.push(verdict);
@@ -96,17 +97,17 @@ impl<'a> Insert<'a> {
     }
 
     fn bind(&mut self, first: usize, row: &NewRow<'_>) -> rusqlite::Result<()> {
-        let NewRow { settlement, identity, scope, ty } = row;
+        let NewRow { settlement, event, scope, ty } = row;
         let record = settlement.arrived.record();
         let statement = &mut self.statement;
         statement.raw_bind_parameter(first, settlement.owner.partition)?;
         statement.raw_bind_parameter(first + 1, record.origin().offset)?;
         statement.raw_bind_parameter(first + 2, scope)?;
-        statement.raw_bind_parameter(first + 3, Id::of(&identity.id))?;
-        statement.raw_bind_parameter(first + 4, identity.hash)?;
+        statement.raw_bind_parameter(first + 3, &event.id)?;
+        statement.raw_bind_parameter(first + 4, event.hash)?;
         statement.raw_bind_parameter(first + 5, record.key())?;
         statement.raw_bind_parameter(first + 6, ty)?;
-        statement.raw_bind_parameter(first + 7, settlement.arrived.time())?;
+        statement.raw_bind_parameter(first + 7, event.time)?;
         statement.raw_bind_parameter(first + 8, record.origin().timestamp)
     }
 }

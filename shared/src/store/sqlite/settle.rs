@@ -6,18 +6,35 @@ use tokio::sync::oneshot;
 
 use super::file::File;
 use super::settling::Settling;
+use super::target::Target;
 use super::trouble::Failure;
 use crate::store::{Settlement, Splitter, StoreError, Verdict};
 
 /// A batch, and who waits for its verdicts.
 pub(super) struct Batch {
     pub(super) settlements: Arc<[Settlement]>,
-    pub(super) reply: oneshot::Sender<Result<Vec<Verdict>, StoreError>>,
+    /// One for each settlement.
+    targets: Vec<Target>,
+    reply: oneshot::Sender<Result<Vec<Verdict>, StoreError>>,
+}
+
+impl Batch {
+    pub(super) fn new(
+        settlements: Arc<[Settlement]>,
+        reply: oneshot::Sender<Result<Vec<Verdict>, StoreError>>,
+    ) -> Self {
+        let targets = settlements.iter().map(Target::of).collect();
+        Self { settlements, targets, reply }
+    }
+
+    fn get(&self, index: usize) -> (&Settlement, &Target) {
+        (&self.settlements[index], &self.targets[index])
+    }
 }
 
 pub(super) fn settle(file: &mut File, batches: Vec<Batch>) {
     if batches.len() > 1 {
-        let all = batches.iter().flat_map(|batch| batch.settlements.iter());
+        let all = batches.iter().flat_map(|batch| batch.settlements.iter().zip(&batch.targets));
         match transact(file, all) {
             Ok(mut verdicts) => {
                 let answers = batches.into_iter().rev().map(|batch| {
@@ -40,14 +57,15 @@ pub(super) fn settle(file: &mut File, batches: Vec<Batch>) {
         }
     }
     for batch in batches {
-        let _ = batch.reply.send(alone(file, &batch.settlements));
+        let verdicts = alone(file, &batch);
+        let _ = batch.reply.send(verdicts);
     }
 }
 
-fn alone(file: &mut File, settlements: &[Settlement]) -> Result<Vec<Verdict>, StoreError> {
-    let mut splitter = Splitter::new(settlements);
+fn alone(file: &mut File, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+    let mut splitter = Splitter::new(&batch.settlements);
     while let Some(tried) = splitter.next() {
-        match transact(file, tried.iter().map(|index| &settlements[*index])) {
+        match transact(file, tried.iter().map(|index| batch.get(*index))) {
             Ok(verdicts) => splitter.committed(&tried, verdicts),
             Err(Failure::Refused(refusal)) => splitter.refused(&tried, refusal),
             Err(failure) => return Err(in_words(failure)),
@@ -62,12 +80,12 @@ fn in_words(failure: Failure) -> StoreError {
 
 fn transact<'a>(
     file: &mut File,
-    settlements: impl Iterator<Item = &'a Settlement>,
+    settlements: impl Iterator<Item = (&'a Settlement, &'a Target)>,
 ) -> Result<Vec<Verdict>, Failure> {
     file.transact(|connection, names, statements| {
         let mut settling = Settling::new(connection, names, statements)?;
-        for settlement in settlements {
-            settling.settle(settlement)?;
+        for (settlement, target) in settlements {
+            settling.settle(settlement, target)?;
         }
         settling.finish()
     })

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::ledger::Ledger;
 use super::names::Names;
 use super::run::{self, NewRow};
+use super::target::{Described, Target};
 use super::trouble::Failure;
 use super::{effects, outbox, replies};
 use crate::event::Arrived;
@@ -49,19 +50,19 @@ impl<'a, 's> Settling<'a, 's> {
         Ok(self.verdicts)
     }
 
-    pub(super) fn settle(&mut self, settlement: &'s Settlement) -> Result<(), Failure> {
-        let verdict = match (self.owned(settlement)?, settlement.row) {
-            (Some(group), None) => {
-                let row = self.new_row(group, settlement)?;
+    pub(super) fn settle(&mut self, settlement: &'s Settlement, target: &'s Target) -> Result<(), Failure> {
+        let verdict = match (self.owned(settlement)?, target) {
+            (Some(group), Target::New(event)) => {
+                let row = self.new_row(group, settlement, event)?;
                 if run::fits(settlement) {
                     return self.extend_run(row);
                 }
                 self.end_run()?;
                 self.insert(&row)?
             }
-            (Some(_), Some((row, attempts))) => {
+            (Some(_), Target::Row(row, attempts)) => {
                 self.end_run()?;
-                self.ledger.move_row(row, attempts, settlement)?
+                self.ledger.move_row(*row, *attempts, settlement)?
             }
             (None, _) => {
                 self.end_run()?;
@@ -88,14 +89,18 @@ impl<'a, 's> Settling<'a, 's> {
         Ok(present.filter(|(epoch, _)| *epoch == owner.epoch).map(|(_, group)| group))
     }
 
-    fn new_row(&mut self, group: i64, settlement: &'s Settlement) -> Result<NewRow<'s>, Failure> {
-        let identity = settlement.identity();
-        let scope = self.names.scope(self.connection, group, &identity.source)?;
+    fn new_row(
+        &mut self,
+        group: i64,
+        settlement: &'s Settlement,
+        event: &'s Described,
+    ) -> Result<NewRow<'s>, Failure> {
+        let scope = self.names.scope(self.connection, group, settlement.source())?;
         let ty = match &settlement.arrived {
             Arrived::Event(event) => Some(self.names.ty(self.connection, event.ty())?),
             Arrived::Undecodable(_) => None,
         };
-        Ok(NewRow { settlement, identity, scope, ty })
+        Ok(NewRow { settlement, event, scope, ty })
     }
 
     fn extend_run(&mut self, row: NewRow<'s>) -> Result<(), Failure> {
@@ -126,7 +131,7 @@ impl<'a, 's> Settling<'a, 's> {
     }
 
     fn insert(&mut self, row: &NewRow<'_>) -> Result<Verdict, Failure> {
-        self.ledger.insert(&row.scope, row.ty.as_ref(), &row.identity, row.settlement)
+        self.ledger.insert(&row.scope, row.ty.as_ref(), row.event, row.settlement)
     }
 
     fn conclude(&mut self, settlement: &Settlement, verdict: Verdict) -> Result<(), Failure> {

@@ -50,7 +50,7 @@ impl Worker {
         &self,
         settlements: std::sync::Arc<[crate::store::Settlement]>,
     ) -> Answer<'static, Vec<crate::store::Verdict>> {
-        self.send(|reply| Job::Settle(Batch { settlements, reply }))
+        self.send(|reply| Job::Settle(Batch::new(settlements, reply)))
     }
 
     fn send<T: Send + 'static>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Answer<'static, T> {
