@@ -46,7 +46,7 @@ pub use self::config::Config;
 pub use self::report::Summary;
 
 use self::source::Source;
-use shared::client::{TopicSpec, ensure_topics, reach};
+use shared::client::{TopicSpec, ensure_topics};
 use shared::producer::Publisher;
 
 /// Publishes what the configuration says, until the event source ends or `shutdown` completes.
@@ -76,7 +76,6 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> anyhow::
 
 async fn connect(config: &Config) -> anyhow::Result<Publisher> {
     let connection = config.common.connection();
-    reach(&connection).await?;
     let spec = TopicSpec::new(config.topic.clone(), config.common.partitions);
     ensure_topics(&connection, vec![spec]).await?;
     Publisher::new(&connection)

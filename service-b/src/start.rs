@@ -65,11 +65,7 @@ fn local_port(servers: &str) -> Option<u16> {
 pub async fn ready(connection: &Connection, topics: Vec<TopicSpec>) -> anyhow::Result<()> {
     let mut pause = FIRST_PAUSE;
     loop {
-        let ready = async {
-            client::reach(connection).await?;
-            client::ensure_topics(connection, topics.clone()).await
-        };
-        match ready.await {
+        match client::ensure_topics(connection, topics.clone()).await {
             Err(error) if client::may_pass(&error) => {
                 tracing::warn!("{error:#}\nTrying again in {pause:?}.");
                 tokio::time::sleep(pause).await;

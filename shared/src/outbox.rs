@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::client::{Connection, TopicSpec, ensure_topics, reach};
+use crate::client::{Connection, TopicSpec, ensure_topics};
 use crate::event::NewEvent;
 use crate::relay::{LAST, Relay};
 use crate::store::{
@@ -208,11 +208,7 @@ impl fmt::Debug for Batch {
 async fn topic_is_there(connection: Connection, topic: TopicSpec) {
     let mut pause = FIRST_PAUSE * 5;
     loop {
-        let result = match reach(&connection).await {
-            Ok(()) => ensure_topics(&connection, vec![topic.clone()]).await,
-            away => away,
-        };
-        let Err(error) = result else { return };
+        let Err(error) = ensure_topics(&connection, vec![topic.clone()]).await else { return };
         tracing::warn!("what is in the outbox waits for Kafka, trying again in {pause:?}: {error:#}");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 use tokio::sync::oneshot;
@@ -72,17 +72,17 @@ pub enum Unreachable {
 pub async fn reach(connection: &Connection) -> anyhow::Result<()> {
     let (config, address) = (connection.asking()?, connection.bootstrap_servers.clone());
     let client = move || BaseConsumer::from_config_and_context(&config, Refusals::default());
-    ask(client, |client| {
-        let Err(error) = client.fetch_metadata(None, PATIENCE) else { return Ok(()) };
-        // What went wrong on the way waits to be polled.
-        while client.poll(QUIET).is_some() {}
-        Err(match client.context().last() {
-            Some(reason) => Unreachable::Refused { address, reason },
-            None => Unreachable::Absent { address, reason: reason(&error) },
-        }
-        .into())
+    ask(client, |client| Ok(answers(client, address)?)).await
+}
+
+fn answers(client: &BaseConsumer<Refusals>, address: String) -> Result<(), Unreachable> {
+    let Err(error) = client.fetch_metadata(None, PATIENCE) else { return Ok(()) };
+    // What went wrong on the way waits to be polled.
+    while client.poll(QUIET).is_some() {}
+    Err(match client.context().last() {
+        Some(reason) => Unreachable::Refused { address, reason },
+        None => Unreachable::Absent { address, reason: reason(&error) },
     })
-    .await
 }
 
 /// Whether an error of [`reach`] or [`ensure_topics`] is one of a broker that is away and may come back.
@@ -122,12 +122,14 @@ pub async fn has_topic(connection: &Connection, topic: &Topic) -> anyhow::Result
 /// Makes the topics that are missing. One that exists is left as it is.
 ///
 /// # Errors
-/// The broker refuses to make one: its answer, and for which topic.
+/// Those of [`reach`]; the broker refuses to make one: its answer, and for which topic.
 pub async fn ensure_topics(connection: &Connection, specs: Vec<TopicSpec>) -> anyhow::Result<()> {
-    let config = connection.asking()?;
+    let (config, address) = (connection.asking()?, connection.bootstrap_servers.clone());
     // A consumer without a group never makes a topic by asking for it.
-    let client = move || BaseConsumer::from_config_and_context(&config, Context::default());
+    let client = move || BaseConsumer::from_config_and_context(&config, Refusals::default());
+    // By one client: each takes 50 ms to get from the address that it was given to the broker itself.
     let missing = ask(client, |client| {
+        answers(client, address)?;
         let mut missing = Vec::new();
         for spec in specs {
             match partitions(client, &spec.topic)? {
@@ -219,7 +221,7 @@ async fn create_by_asking(
 }
 
 /// How many partitions the topic has; `None` where there is no such topic.
-fn partitions(client: &BaseConsumer<Context>, topic: &Topic) -> anyhow::Result<Option<i32>> {
+fn partitions(client: &BaseConsumer<impl ConsumerContext>, topic: &Topic) -> anyhow::Result<Option<i32>> {
     let metadata = client.fetch_metadata(Some(topic.as_str()), PATIENCE)?;
     let Some(found) = metadata.topics().first() else { return Ok(None) };
     match found.error().map(RDKafkaErrorCode::from) {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::inbox::Inbox;
 use super::{Command, Reply};
-use crate::client::{Connection, TopicSpec, ensure_topics, has_topic, reach};
+use crate::client::{Connection, TopicSpec, ensure_topics, has_topic};
 use crate::producer::{Offer, Publisher};
 use crate::topic::Topic;
 
@@ -27,7 +27,6 @@ impl Caller {
     /// No broker answers, or it refuses to make the topic; the sender's name cannot be part of a topic's name.
     pub async fn new(connection: Connection, sender: &str, partitions: i32) -> anyhow::Result<Self> {
         let replies = Topic::replies(sender)?;
-        reach(&connection).await?;
         let spec = TopicSpec { retention: Some(RETENTION), ..TopicSpec::new(replies.clone(), partitions) };
         ensure_topics(&connection, vec![spec]).await?;
         Ok(Self { connection, replies })
