@@ -1,7 +1,7 @@
 # Both services in one image: they share all of their dependencies, and the command says which one runs.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
-# librdkafka is built from its C source.
+# librdkafka, SQLite and the allocator are built from their C source.
 RUN apt-get update && apt-get install -y --no-install-recommends make g++ && rm -rf /var/lib/apt/lists/*
 
 # The dependencies alone, from the manifests and empty sources: this layer, most of the time, is reused until a manifest

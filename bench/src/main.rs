@@ -39,7 +39,7 @@ use shared::telemetry;
 use self::load::Loads;
 use self::settings::{Bench, Settings};
 
-/// The references have the allocator of ours: it is not what is compared.
+/// The bare loops have the allocator of ours: it is not what is compared.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -66,6 +66,7 @@ mod tests {
     use super::*;
     use crate::event::decode;
     use crate::record::{Origin, RecordBuilder};
+    use crate::store::{Ownership, Settlement};
 
     #[test]
     fn parts_do_not_flow_into_each_other() {
@@ -97,6 +98,32 @@ mod tests {
             let event = decode(builder.finish(origin)).expect("an event");
             let (ty, content_type) = (event.ty().as_bytes(), event.content_type().as_bytes());
             assert_eq!(event.content(), [Some(ty), event.key(), Some(content_type), event.data()]);
+        }
+    }
+
+    /// An event, a plain record and one that holds none, by their own id and by their place.
+    /// Catches: a row under another source than the one that its event is looked up by.
+    #[test]
+    fn the_source_of_a_row_is_the_identity_s() {
+        let binary: &[(&str, &str)] =
+            &[("ce_specversion", "1.0"), ("ce_id", "1"), ("ce_source", "/a"), ("ce_type", "t.v1")];
+        for headers in [binary, &[], &binary[..2]] {
+            let mut builder = RecordBuilder::default();
+            builder.start(Some(b"k"), Some(b"v"));
+            for (name, value) in headers {
+                builder.header(name.as_bytes(), Some(value.as_bytes()));
+            }
+            let origin = Origin { topic: "t", partition: 0, offset: 0, timestamp: None };
+            let arrived = match decode(builder.finish(origin)) {
+                Ok(event) => Arrived::Event(event.into()),
+                Err(undecodable) => Arrived::Undecodable(undecodable.into()),
+            };
+            assert_eq!(matches!(arrived, Arrived::Undecodable(_)), headers.len() == 2);
+            let mut settlement = Settlement::replayed(Ownership { partition: 1, epoch: 1 }, arrived, 0);
+            for conflicting in [false, true] {
+                settlement.conflicting = conflicting;
+                assert_eq!(settlement.source(), settlement.identity().source);
+            }
         }
     }
 

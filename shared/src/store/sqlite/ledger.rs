@@ -62,7 +62,7 @@ impl<'a> Ledger<'a> {
         &mut self,
         scope: &Name<'_>,
         ty: Option<&Name<'_>>,
-        event: &Described,
+        described: &Described,
         settlement: &Settlement,
     ) -> Result<Verdict, Failure> {
         let record = settlement.arrived.record();
@@ -73,11 +73,11 @@ impl<'a> Ledger<'a> {
             settlement.owner.partition,
             record.origin().offset,
             scope,
-            event.id,
-            event.hash,
+            described.id,
+            described.hash,
             record.key(),
             ty,
-            event.time,
+            described.time,
             status as i64,
             settlement.attempts,
             self.now,
@@ -94,8 +94,10 @@ impl<'a> Ledger<'a> {
         if inserted == 1 {
             return Ok(Verdict::Settled(RowId(self.connection.last_insert_rowid())));
         }
-        let found = find(self.connection, scope, &event.id)?;
-        found.map_or(Ok(Verdict::Known(Status::Deleted)), |found| self.found(&found, event.hash, settlement))
+        let found = find(self.connection, scope, &described.id)?;
+        found.map_or(Ok(Verdict::Known(Status::Deleted)), |found| {
+            self.found(&found, described.hash, settlement)
+        })
     }
 
     /// What to do about an event whose row was there before.

@@ -42,9 +42,9 @@ pub(super) fn replay(
         // No owner: the row is nobody's result, and the epoch is compared at its settle.
         let owner = Ownership { partition, epoch: 0 };
         let settlement = Settlement::replayed(owner, arrived.clone(), now);
-        let event = Described::of(&settlement);
+        let described = Described::of(&settlement);
         let scope = names.scope(connection, group, settlement.source())?;
-        if find(connection, &scope, &event.id)?.is_some() {
+        if find(connection, &scope, &described.id)?.is_some() {
             answers.push(false);
             continue;
         }
@@ -52,7 +52,7 @@ pub(super) fn replay(
             Arrived::Event(event) => Some(names.ty(connection, event.ty())?),
             Arrived::Undecodable(_) => None,
         };
-        let Verdict::Settled(row) = ledger.insert(&scope, ty.as_ref(), &event, &settlement)? else {
+        let Verdict::Settled(row) = ledger.insert(&scope, ty.as_ref(), &described, &settlement)? else {
             answers.push(false);
             continue;
         };

@@ -36,15 +36,14 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
 /// A row still to be inserted.
 pub(super) struct NewRow<'a> {
     pub(super) settlement: &'a Settlement,
-    pub(super) event: &'a Described,
+    pub(super) described: &'a Described,
     pub(super) scope: Name<'static>,
     pub(super) ty: Option<Name<'a>>,
 }
 
-/// Whether the settlement's row says what the statement says.
+/// Whether the settlement's new row says what the statement says.
 pub(super) fn fits(settlement: &Settlement) -> bool {
-    settlement.row.is_none()
-        && settlement.attempts == 1
+    settlement.attempts == 1
         && settlement.reply.is_none()
         && matches!(settlement.step, Step::Handled { .. })
         && settlement.arrived.record().size() <= LARGEST
@@ -81,14 +80,14 @@ impl<'a> Insert<'a> {
             verdicts.extend(new.map(|row| Verdict::Settled(RowId(row))));
             return Ok(());
         }
-        for NewRow { scope, event, settlement, .. } in rows {
-            let verdict = match find(self.connection, scope, &event.id)? {
+        for NewRow { scope, described, settlement, .. } in rows {
+            let verdict = match find(self.connection, scope, &described.id)? {
                 // Of those with one identity the first has the row: the next row is a later one's.
                 Some(found) if new.contains(&found.row) => {
                     new.start = found.row + 1;
                     Verdict::Settled(RowId(found.row))
                 }
-                Some(found) => ledger.found(&found, event.hash, settlement)?,
+                Some(found) => ledger.found(&found, described.hash, settlement)?,
                 None => Verdict::Known(Status::Deleted),
             };
             verdicts.push(verdict);
@@ -97,17 +96,17 @@ impl<'a> Insert<'a> {
     }
 
     fn bind(&mut self, first: usize, row: &NewRow<'_>) -> rusqlite::Result<()> {
-        let NewRow { settlement, event, scope, ty } = row;
+        let NewRow { settlement, described, scope, ty } = row;
         let record = settlement.arrived.record();
         let statement = &mut self.statement;
         statement.raw_bind_parameter(first, settlement.owner.partition)?;
         statement.raw_bind_parameter(first + 1, record.origin().offset)?;
         statement.raw_bind_parameter(first + 2, scope)?;
-        statement.raw_bind_parameter(first + 3, &event.id)?;
-        statement.raw_bind_parameter(first + 4, event.hash)?;
+        statement.raw_bind_parameter(first + 3, &described.id)?;
+        statement.raw_bind_parameter(first + 4, described.hash)?;
         statement.raw_bind_parameter(first + 5, record.key())?;
         statement.raw_bind_parameter(first + 6, ty)?;
-        statement.raw_bind_parameter(first + 7, event.time)?;
+        statement.raw_bind_parameter(first + 7, described.time)?;
         statement.raw_bind_parameter(first + 8, record.origin().timestamp)
     }
 }

@@ -52,8 +52,8 @@ impl<'a, 's> Settling<'a, 's> {
 
     pub(super) fn settle(&mut self, settlement: &'s Settlement, target: &'s Target) -> Result<(), Failure> {
         let verdict = match (self.owned(settlement)?, target) {
-            (Some(group), Target::New(event)) => {
-                let row = self.new_row(group, settlement, event)?;
+            (Some(group), Target::New(described)) => {
+                let row = self.new_row(group, settlement, described)?;
                 if run::fits(settlement) {
                     return self.extend_run(row);
                 }
@@ -93,14 +93,14 @@ impl<'a, 's> Settling<'a, 's> {
         &mut self,
         group: i64,
         settlement: &'s Settlement,
-        event: &'s Described,
+        described: &'s Described,
     ) -> Result<NewRow<'s>, Failure> {
         let scope = self.names.scope(self.connection, group, settlement.source())?;
         let ty = match &settlement.arrived {
             Arrived::Event(event) => Some(self.names.ty(self.connection, event.ty())?),
             Arrived::Undecodable(_) => None,
         };
-        Ok(NewRow { settlement, event, scope, ty })
+        Ok(NewRow { settlement, described, scope, ty })
     }
 
     fn extend_run(&mut self, row: NewRow<'s>) -> Result<(), Failure> {
@@ -131,7 +131,7 @@ impl<'a, 's> Settling<'a, 's> {
     }
 
     fn insert(&mut self, row: &NewRow<'_>) -> Result<Verdict, Failure> {
-        self.ledger.insert(&row.scope, row.ty.as_ref(), row.event, row.settlement)
+        self.ledger.insert(&row.scope, row.ty.as_ref(), row.described, row.settlement)
     }
 
     fn conclude(&mut self, settlement: &Settlement, verdict: Verdict) -> Result<(), Failure> {
