@@ -40,6 +40,7 @@ use self::load::Loads;
 use self::settings::{Bench, Settings};
 
 /// The bare loops have the allocator of ours: it is not what is compared.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
