@@ -130,6 +130,7 @@ impl PollThread {
         self.decline();
         self.intake.close();
         let _ = ended.send(result);
+        self.consumer.close();
     }
 
     /// Answers what the group still waits for: without that it could not be left.

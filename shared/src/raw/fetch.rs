@@ -22,8 +22,12 @@ use rdkafka::error::{IsError, KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka_sys as sys;
+use tracing::subscriber::NoSubscriber;
 
 type Pointer = NonNull<sys::rd_kafka_message_t>;
+
+/// How long a poll may wait while the consumer is being closed: its end wakes none.
+const CLOSING: Duration = Duration::from_millis(5);
 
 /// A consumer, and the queue of its records. Partitions are assigned by [`take`](Self::take).
 pub(crate) struct BatchConsumer<C: ConsumerContext + 'static> {
@@ -121,6 +125,23 @@ impl<C: ConsumerContext + 'static> BatchConsumer<C> {
             }
         }
         Batch(self.buffer.drain(..))
+    }
+
+    /// Leaves the group, and waits until that is done. To drop it does the same, and takes up to 100 ms longer: rdkafka
+    /// notices only when a poll of that length ends.
+    pub(crate) fn close(self) {
+        let Self { queues, consumer, .. } = self;
+        drop(queues);
+        match consumer.close_queue() {
+            Ok(()) => {
+                while !consumer.closed() {
+                    consumer.poll(CLOSING);
+                }
+            }
+            Err(error) => tracing::warn!("cannot leave the group: {error}"),
+        }
+        // It would close it once more, and log that as an error.
+        tracing::subscriber::with_default(NoSubscriber::new(), || drop(consumer));
     }
 
     fn fill(&mut self, wait: Duration, most: usize) {

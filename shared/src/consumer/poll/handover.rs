@@ -12,9 +12,8 @@ use super::PollThread;
 use crate::consumer::SlotId;
 use crate::consumer::messages::{FromLane, ToLane};
 use crate::consumer::rebalance::Change;
-use crate::topic::Topic;
 
-/// How long a broker may take to show that it is there, before a commit.
+/// How long the group's coordinator may take to show that it is there, before a commit.
 const REACHED: Duration = Duration::from_secs(2);
 impl PollThread {
     /// `false` where the store or the broker does not answer: to be tried again, after polling.
@@ -114,8 +113,8 @@ impl PollThread {
         }
     }
 
-    /// Commits where the slots stand, and waits for the answer: where a broker answers at all, because the
-    /// commit itself has no timeout but the session's.
+    /// Commits where the slots stand, and waits for the answer: where the group's coordinator answers at all, because
+    /// the commit itself has no timeout but the session's.
     fn commit(&mut self, slots: &[SlotId]) {
         let positions = self.assignment.positions(slots);
         if positions.count() == 0 {
@@ -125,8 +124,7 @@ impl PollThread {
         if let Err(error) = self.consumer.store_offsets(&positions) {
             tracing::debug!("offsets not stored: {error}");
         }
-        let topic = self.options.topics.first().map(Topic::as_str);
-        if let Err(error) = self.consumer.fetch_metadata(topic, REACHED) {
+        if let Err(error) = self.consumer.committed_offsets(positions.clone(), REACHED) {
             return tracing::warn!("offsets not committed, no broker answers: {error}");
         }
         if let Err(error) = self.consumer.commit(&positions, CommitMode::Sync) {

@@ -214,8 +214,23 @@ fn it_closes_with_records_in_its_queue() {
     }
     let (closing, closed) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        drop(consumer);
+        consumer.close();
         let _ = closing.send(());
     });
     closed.recv_timeout(DEADLINE).expect("closed");
+}
+
+/// Catches: the polls of 100 ms in which rdkafka waits when a consumer is dropped.
+#[test]
+fn it_is_closed_when_the_group_has_answered() {
+    let close = |_| {
+        let (broker, consumer) = taken(0);
+        let start = Instant::now();
+        consumer.close();
+        let took = start.elapsed();
+        drop(broker);
+        took
+    };
+    let shortest = (0..5).map(close).min().expect("five");
+    assert!(shortest < Duration::from_millis(90), "{shortest:?}");
 }
