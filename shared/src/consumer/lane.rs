@@ -106,8 +106,8 @@ impl Lane {
                     Ok(())
                 }
                 answer = self.settling.answered(), if self.settling.is_under_way() =>
-                    answer.map(|verdicts| {
-                        self.take_verdicts(verdicts);
+                    answer.map(|(unsettled, verdicts)| {
+                        self.take_verdicts(unsettled, verdicts);
                         self.take_kept_changes();
                     }),
                 answer = self.beginning.answered(), if self.beginning.is_under_way() =>

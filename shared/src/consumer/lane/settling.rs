@@ -1,5 +1,6 @@
 //! Outcomes on their way into the ledger: one batch at a time, the next one collected meanwhile.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -49,30 +50,38 @@ impl Then {
 
 type Verdicts = BoxFuture<'static, Result<Vec<Verdict>, StoreError>>;
 
+/// What goes into the ledger at once.
+type Batch = (Vec<Unsettled>, Vec<Settlement>);
+
 pub(super) struct Settling {
     store: Arc<dyn Store>,
-    next: (Vec<Unsettled>, Vec<Settlement>),
+    /// Filled one after the other, so that none has to be taken apart.
+    next: VecDeque<Batch>,
     under_way: Option<(Vec<Unsettled>, Verdicts)>,
 }
 
 impl Settling {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, next: (Vec::new(), Vec::new()), under_way: None }
+        Self { store, next: VecDeque::new(), under_way: None }
     }
 
     pub(super) fn add(&mut self, unsettled: Unsettled, settlement: Settlement) {
-        self.next.0.push(unsettled);
-        self.next.1.push(settlement);
+        if self.next.back().is_none_or(|(last, _)| last.len() == MOST) {
+            self.next.push_back(Batch::default());
+        }
+        if let Some((last, settlements)) = self.next.back_mut() {
+            last.push(unsettled);
+            settlements.push(settlement);
+        }
     }
 
     /// Sends the next batch, if the last one is settled.
     pub(super) fn start(&mut self) {
-        if self.under_way.is_some() || self.next.0.is_empty() {
+        if self.under_way.is_some() {
             return;
         }
-        let most = self.next.0.len().min(MOST);
-        let unsettled: Vec<Unsettled> = self.next.0.drain(..most).collect();
-        let batch: Arc<[Settlement]> = self.next.1.drain(..most).collect();
+        let Some((unsettled, settlements)) = self.next.pop_front() else { return };
+        let batch: Arc<[Settlement]> = settlements.into();
         let store = Arc::clone(&self.store);
         let verdicts = async move { until_available("settle", || store.settle(Arc::clone(&batch))).await };
         self.under_way = Some((unsettled, Box::pin(verdicts)));
@@ -82,19 +91,18 @@ impl Settling {
         self.under_way.is_some()
     }
 
-    /// Waits for the batch that is under way. Cancel safe.
-    pub(super) async fn answered(&mut self) -> Result<Vec<(Unsettled, Verdict)>, StoreError> {
+    /// Waits for the batch that is under way: a verdict for each. Cancel safe.
+    pub(super) async fn answered(&mut self) -> Result<(Vec<Unsettled>, Vec<Verdict>), StoreError> {
         let Some((_, verdicts)) = &mut self.under_way else { return std::future::pending().await };
         let verdicts = verdicts.await;
         let unsettled = self.under_way.take().map(|(unsettled, _)| unsettled).unwrap_or_default();
-        Ok(unsettled.into_iter().zip(verdicts?).collect())
+        Ok((unsettled, verdicts?))
     }
 
     /// Takes back what of the key is not sent yet, in order.
     pub(super) fn take_back(&mut self, key: Key) -> Vec<Unsettled> {
-        let (unsettled, settlements) = std::mem::take(&mut self.next);
         let mut taken = Vec::new();
-        for (unsettled, settlement) in unsettled.into_iter().zip(settlements) {
+        for (unsettled, settlement) in self.take_next() {
             if unsettled.work.key == key {
                 taken.push(unsettled);
             } else {
@@ -106,12 +114,17 @@ impl Settling {
 
     /// Drops what of the slot is not sent yet.
     pub(super) fn forget(&mut self, slot: SlotId) {
-        let (unsettled, settlements) = std::mem::take(&mut self.next);
-        for (unsettled, settlement) in unsettled.into_iter().zip(settlements) {
+        for (unsettled, settlement) in self.take_next() {
             if unsettled.work.slot != slot {
                 self.add(unsettled, settlement);
             }
         }
+    }
+
+    /// What is not sent yet, in order.
+    fn take_next(&mut self) -> impl Iterator<Item = (Unsettled, Settlement)> + use<> {
+        let batches = std::mem::take(&mut self.next);
+        batches.into_iter().flat_map(|(unsettled, settlements)| unsettled.into_iter().zip(settlements))
     }
 }
 

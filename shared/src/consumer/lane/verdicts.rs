@@ -18,23 +18,32 @@ use super::deferring::instant_of;
 type Behind = HashMap<Key, Vec<Unsettled>>;
 
 impl Lane {
-    pub(super) fn take_verdicts(&mut self, verdicts: Vec<(Unsettled, Verdict)>) {
+    /// A verdict for each, in order.
+    pub(super) fn take_verdicts(&mut self, mut unsettled: Vec<Unsettled>, mut verdicts: Vec<Verdict>) {
         let mut behind = Behind::new();
-        let mut others = Vec::with_capacity(verdicts.len());
-        let verdicts =
-            verdicts.into_iter().filter(|(unsettled, _)| self.slots.owner(unsettled.work.slot).is_some());
-        for (unsettled, verdict) in verdicts {
-            if verdict == Verdict::Behind {
-                behind.entry(unsettled.work.key).or_default().push(unsettled);
-            } else {
-                others.push((unsettled, verdict));
-            }
+        if verdicts.contains(&Verdict::Behind) {
+            behind = self.take_behind(&mut unsettled, &mut verdicts);
         }
-        for (unsettled, verdict) in others {
+        for (unsettled, verdict) in unsettled.into_iter().zip(verdicts) {
             if self.slots.owner(unsettled.work.slot).is_some() {
                 self.take_verdict(unsettled, verdict, &mut behind);
             }
         }
+    }
+
+    /// Takes out what an earlier event of its key held up: it goes with that.
+    fn take_behind(&self, unsettled: &mut Vec<Unsettled>, verdicts: &mut Vec<Verdict>) -> Behind {
+        let mut behind = Behind::new();
+        let all = std::mem::take(unsettled).into_iter().zip(std::mem::take(verdicts));
+        for (one, verdict) in all.filter(|(one, _)| self.slots.owner(one.work.slot).is_some()) {
+            if verdict == Verdict::Behind {
+                behind.entry(one.work.key).or_default().push(one);
+            } else {
+                unsettled.push(one);
+                verdicts.push(verdict);
+            }
+        }
+        behind
     }
 
     fn take_verdict(&mut self, unsettled: Unsettled, verdict: Verdict, behind: &mut Behind) {
