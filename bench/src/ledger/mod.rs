@@ -145,6 +145,8 @@ struct Draining<'a> {
 impl Draining<'_> {
     fn run(&self, place: usize, round: u32) -> anyhow::Result<Run> {
         let backlog = self.backlog.round(round)?;
+        // What the broker, or the subject before, has written: who waits for an fsync would wait for that, too.
+        nix::unistd::sync();
         let store = self.stores.secret(place);
         let run = match place {
             0 => measure::run(self.ours(&backlog).env("SERVICE_B_STORE", store), service::handled),
