@@ -63,7 +63,7 @@ impl Changes {
         std::mem::take(&mut self.committed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Everything is drained and committed: from now on a revocation is granted at once.
+    /// Everything is drained and committed: from now on the group is answered at once.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
     }
@@ -78,8 +78,13 @@ impl ConsumerContext for Changes {
     ) {
         let assign = matches!(error, RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS);
         if self.closing.load(Ordering::Acquire) {
-            let granted = if assign { Ok(()) } else { consumer.incremental_unassign(partitions) };
-            if let Err(error) = granted {
+            // Without an answer librdkafka would wait for one. To whoever leaves it assigns nothing, whatever the answer.
+            let answered = if assign {
+                consumer.incremental_assign(&TopicPartitionList::new())
+            } else {
+                consumer.incremental_unassign(partitions)
+            };
+            if let Err(error) = answered {
                 tracing::debug!("closing: {error}");
             }
             return;
@@ -114,5 +119,70 @@ impl ClientContext for Changes {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.context.error(error, reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+
+    use rdkafka::ClientConfig;
+
+    use super::*;
+    use crate::broker::{EmbeddedBroker, Options};
+    use crate::raw::BatchConsumer;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    fn joining(broker: &EmbeddedBroker) -> BatchConsumer<Changes> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", broker.address()).set("group.id", "g");
+        config.set("partition.assignment.strategy", "cooperative-sticky");
+        config.set("session.timeout.ms", "2000").set("heartbeat.interval.ms", "100");
+        let consumer = BatchConsumer::new(&config, Changes::default()).unwrap();
+        consumer.subscribe(&["t"]).unwrap();
+        consumer
+    }
+
+    /// The one partition goes to one member, nothing to the other, which leaves before it has heard so.
+    /// Catches: an assignment that nobody answers, behind which the group is never left.
+    #[test]
+    fn who_gets_nothing_leaves_without_having_asked() {
+        let options = Options { topics: vec![("t".to_owned(), 1)], ..Options::default() };
+        let broker = EmbeddedBroker::start(options).unwrap();
+        let first = joining(&broker);
+        let start = Instant::now();
+        let serve = || {
+            assert!(first.poll(Duration::from_millis(10)).is_none_or(|polled| polled.is_err()));
+            let change = first.context().next();
+            match &change {
+                Some(Change::Assign(list)) => first.take(list).unwrap(),
+                Some(Change::Revoke(list)) => first.incremental_unassign(list).unwrap(),
+                None => {}
+            }
+            change.is_some()
+        };
+        let late = || start.elapsed() > DEADLINE;
+        while !serve() && !late() {}
+        let second = joining(&broker);
+        while !second.has_events() && !late() {
+            serve();
+        }
+        let (closing, closed) = mpsc::channel();
+        std::thread::spawn(move || {
+            second.context().close();
+            second.close();
+            let _ = closing.send(());
+        });
+        let mut has_left = false;
+        while !has_left && !late() {
+            serve();
+            has_left = closed.try_recv().is_ok();
+        }
+        // Before anything fails: what is dropped in a panic would wait for its answers.
+        first.context().close();
+        first.close();
+        assert!(has_left);
     }
 }
