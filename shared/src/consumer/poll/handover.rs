@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::PollThread;
@@ -15,6 +16,7 @@ use crate::consumer::rebalance::Change;
 
 /// How long the group's coordinator may take to show that it is there, before a commit.
 const REACHED: Duration = Duration::from_secs(2);
+
 impl PollThread {
     /// `false` where the store or the broker does not answer: to be tried again, after polling.
     pub(super) fn rebalance(&mut self, change: &Change) -> anyhow::Result<bool> {
@@ -124,8 +126,10 @@ impl PollThread {
         if let Err(error) = self.consumer.store_offsets(&positions) {
             tracing::debug!("offsets not stored: {error}");
         }
-        if let Err(error) = self.consumer.committed_offsets(positions.clone(), REACHED) {
-            return tracing::warn!("offsets not committed, no broker answers: {error}");
+        let reached = self.consumer.committed_offsets(positions.clone(), REACHED);
+        // Any other error is an answer. Where it says that another is the coordinator now, the commit goes there.
+        if let Err(KafkaError::OffsetFetch(RDKafkaErrorCode::OperationTimedOut)) = reached {
+            return tracing::warn!("offsets not committed: no answer from the group's coordinator");
         }
         if let Err(error) = self.consumer.commit(&positions, CommitMode::Sync) {
             return tracing::warn!("offsets not committed: {error}");
