@@ -26,7 +26,7 @@ use tracing::subscriber::NoSubscriber;
 
 type Pointer = NonNull<sys::rd_kafka_message_t>;
 
-/// How long a poll may wait while the consumer is being closed: its end wakes none.
+/// How long a poll may wait while the consumer is being closed: rdkafka's goes on waiting when that has come to its end.
 const CLOSING: Duration = Duration::from_millis(5);
 
 /// A consumer, and the queue of its records. Partitions are assigned by [`take`](Self::take).
@@ -140,7 +140,7 @@ impl<C: ConsumerContext + 'static> BatchConsumer<C> {
             }
             Err(error) => tracing::warn!("cannot leave the group: {error}"),
         }
-        // It would close it once more, and log that as an error.
+        // rdkafka would close it once more, and log that as an error, which comes through tracing's bridge for `log`.
         tracing::subscriber::with_default(NoSubscriber::new(), || drop(consumer));
     }
 

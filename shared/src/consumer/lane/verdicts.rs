@@ -19,11 +19,12 @@ type Behind = HashMap<Key, Vec<Unsettled>>;
 
 impl Lane {
     /// A verdict for each, in order.
-    pub(super) fn take_verdicts(&mut self, mut unsettled: Vec<Unsettled>, mut verdicts: Vec<Verdict>) {
-        let mut behind = Behind::new();
-        if verdicts.contains(&Verdict::Behind) {
-            behind = self.take_behind(&mut unsettled, &mut verdicts);
-        }
+    pub(super) fn take_verdicts(&mut self, unsettled: Vec<Unsettled>, verdicts: Vec<Verdict>) {
+        let (mut behind, unsettled, verdicts) = if verdicts.contains(&Verdict::Behind) {
+            self.without_behind(unsettled, verdicts)
+        } else {
+            (Behind::new(), unsettled, verdicts)
+        };
         for (unsettled, verdict) in unsettled.into_iter().zip(verdicts) {
             if self.slots.owner(unsettled.work.slot).is_some() {
                 self.take_verdict(unsettled, verdict, &mut behind);
@@ -32,18 +33,24 @@ impl Lane {
     }
 
     /// Takes out what an earlier event of its key held up: it goes with that.
-    fn take_behind(&self, unsettled: &mut Vec<Unsettled>, verdicts: &mut Vec<Verdict>) -> Behind {
-        let mut behind = Behind::new();
-        let all = std::mem::take(unsettled).into_iter().zip(std::mem::take(verdicts));
-        for (one, verdict) in all.filter(|(one, _)| self.slots.owner(one.work.slot).is_some()) {
+    fn without_behind(
+        &self,
+        unsettled: Vec<Unsettled>,
+        verdicts: Vec<Verdict>,
+    ) -> (Behind, Vec<Unsettled>, Vec<Verdict>) {
+        let (mut behind, mut others, mut their) = (Behind::new(), Vec::new(), Vec::new());
+        for (one, verdict) in unsettled.into_iter().zip(verdicts) {
+            if self.slots.owner(one.work.slot).is_none() {
+                continue;
+            }
             if verdict == Verdict::Behind {
                 behind.entry(one.work.key).or_default().push(one);
             } else {
-                unsettled.push(one);
-                verdicts.push(verdict);
+                others.push(one);
+                their.push(verdict);
             }
         }
-        behind
+        (behind, others, their)
     }
 
     fn take_verdict(&mut self, unsettled: Unsettled, verdict: Verdict, behind: &mut Behind) {

@@ -205,19 +205,22 @@ fn a_record_behind_an_error_and_a_pause_is_not_skipped() {
     }
 }
 
+/// As a run ends, and as one that panics does.
 #[test]
 fn it_closes_with_records_in_its_queue() {
-    let (_broker, mut consumer) = taken(2000);
-    let start = Instant::now();
-    while fetch(&mut consumer, Duration::from_millis(100), 1).is_empty() {
-        assert!(start.elapsed() < DEADLINE, "nothing came");
+    for close in [BatchConsumer::close, drop] {
+        let (_broker, mut consumer) = taken(2000);
+        let start = Instant::now();
+        while fetch(&mut consumer, Duration::from_millis(100), 1).is_empty() {
+            assert!(start.elapsed() < DEADLINE, "nothing came");
+        }
+        let (closing, closed) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            close(consumer);
+            let _ = closing.send(());
+        });
+        closed.recv_timeout(DEADLINE).expect("closed");
     }
-    let (closing, closed) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        consumer.close();
-        let _ = closing.send(());
-    });
-    closed.recv_timeout(DEADLINE).expect("closed");
 }
 
 /// Catches: the polls of 100 ms in which rdkafka waits when a consumer is dropped.
