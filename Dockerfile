@@ -1,6 +1,8 @@
 # Both services in one image: they share all of their dependencies, and the command says which one runs.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
+# On 64-bit ARM the allocator does not start where the kernel's pages are larger than it was built for: up to 64 KiB.
+ENV AARCH64_UNKNOWN_LINUX_GNU_JEMALLOC_SYS_WITH_LG_PAGE=16
 # librdkafka, SQLite and the allocator are built from their C source.
 RUN apt-get update && apt-get install -y --no-install-recommends make g++ && rm -rf /var/lib/apt/lists/*
 
