@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use rdkafka::types::{RDKafkaApiKey, RDKafkaErrorCode};
 use shared::broker::{EmbeddedBroker, Options};
 
 use super::work::{assert_in_order_per_key, assert_none_lost, different, handled, numbered};
@@ -17,6 +18,7 @@ pub fn scenarios() -> Vec<Scenario> {
         scenario!(without_a_broker_service_a_says_what_to_do),
         scenario!(without_a_broker_service_b_waits_and_can_be_stopped),
         scenario!(a_broker_that_comes_later_is_found),
+        scenario!(a_stop_while_the_coordinator_moves_commits_all_the_same),
         scenario!(until_caught_up_outlasts_a_session_without_a_broker, Outage),
         scenario!(until_caught_up_outlasts_a_broker_that_is_away_while_it_looks, Outage),
     ]
@@ -129,6 +131,22 @@ fn a_broker_that_comes_later_is_found(test: &Test) {
     assert_eq!(a.exit_code(soon()), Some(0));
     b.wait_for_line("Received message: event_9", soon());
     assert_eq!(b.stop(soon()), Some(0));
+}
+
+/// Catches: an answer that sends the member to another coordinator, taken for none.
+fn a_stop_while_the_coordinator_moves_commits_all_the_same(test: &Test) {
+    let broker = EmbeddedBroker::start(Options::default()).unwrap();
+    let address = broker.address();
+    let mut b = test.service_b(&["--bootstrap-servers", &address]);
+    b.wait_for_line(ASSIGNED, soon());
+    let mut a = test.service_a(&["--bootstrap-servers", &address, "--interval", "1ms"]);
+    assert_eq!(a.exit_code(soon()), Some(0));
+    b.wait_for_line("Received message: event_9", soon());
+    broker.push_request_errors(RDKafkaApiKey::OffsetFetch.into(), &[RDKafkaErrorCode::NotCoordinator]);
+    assert_eq!(b.stop(soon()), Some(0));
+    let complaints: Vec<String> =
+        b.stderr().into_iter().filter(|line| line.contains("offsets not committed")).collect();
+    assert!(complaints.is_empty(), "{complaints:?}");
 }
 
 /// Catches: partitions that were lost with the session, counted as having come to their end.
